@@ -203,6 +203,26 @@ def test_the_failure_of_the_consumer_names_the_missing_input(
     assert "Task 'with-ending' succeeded without" in capsys.readouterr().err
 
 
+def test_the_failure_of_the_consumer_of_an_argument_blames_no_task(runner: LocalRunner, tmp_path: Path) -> None:
+    @dsl.component
+    def read(data: dsl.Input[dsl.Dataset]) -> None:
+        open(data.path).close()
+
+    path, root = tmp_path / "none.csv", tmp_path / "root"
+    with pytest.raises(TaskFailed, match="Its input 'data' has no file") as caught:
+        local.run(read, {"data": dsl.Dataset(uri=str(path))}, runner=runner, pipeline_root=root, quiet=True)
+    assert f"Its input 'data' has no file: nothing is at {path}." in str(caught.value)
+
+
+def test_an_argument_without_a_uri_is_not_the_current_folder(runner: LocalRunner, tmp_path: Path) -> None:
+    @dsl.component
+    def read(data: dsl.Input[dsl.Dataset]) -> str:
+        return f"{data.uri}|{data.path}|{data.metadata['rows']}"
+
+    data = dsl.Dataset(metadata={"rows": 3})
+    assert local.run(read, {"data": data}, runner=runner, pipeline_root=tmp_path, quiet=True).output == "||3"
+
+
 def test_a_fake_runner_only_notices_similar_names(run: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
     run(with_ending, runner=local.FakeRunner())
     assert capsys.readouterr().err == ""

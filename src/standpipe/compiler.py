@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.registry import note_use
 from standpipe.dsl.tracing.source_locations import warn_at, warn_caller
 from standpipe.errors import AuthoringError, shorten_errors
 from standpipe.model.plan import Dag, Plan
@@ -86,6 +87,7 @@ class Compiler:
         """
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
+        note_use()
         if not isinstance(pipeline_func, BaseComponent):
             raise AuthoringError(
                 f"Cannot compile {preview(pipeline_func)}: expected a component or a pipeline. "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from standpipe.dsl.arguments import check_arguments
 from standpipe.dsl.base_component import BaseComponent, set_backend
 from standpipe.dsl.components import component_from_plan
-from standpipe.dsl.registry import require_runs
+from standpipe.dsl.registry import note_use, require_runs
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized, shorten_errors
 from standpipe.faults import Delay, Fail, Kill
@@ -395,16 +395,19 @@ class _LocalBackend:
     def compile_component(self, component: BaseComponent, path: str) -> None:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
+        note_use()
         ir.write(component.compiled_plan, path, description=component.description)
 
     def pipeline_spec_json(self, component: BaseComponent) -> Json:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
+        note_use()
         return json.loads(json.dumps(ir.emit(component.compiled_plan)))  # a tree: `emit` shares parts that are equal
 
     def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
+        note_use()
         return ir.to_message(ir.emit(component.compiled_plan), "PipelineSpec")
 
     def platform_spec_message(self, component: BaseComponent) -> Any:

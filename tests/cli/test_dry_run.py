@@ -120,7 +120,7 @@ def test_nothing_is_known_to_be_cached_before_the_first_run_and_nothing_is_writt
     before = contents()
     document = dry_run(capsys, "--cache")
     assert (document["pipeline"], document["cache"], document["problem"]) == ("demo", True, None)
-    assert document["inputs"] == {"n": "3", "label": "'a'"}
+    assert document["inputs"] == {"n": 3, "label": "a"}
     first = "no earlier run of this pipeline has this task"
     assert actions(document) == {
         "flip": ("run", first),
@@ -195,11 +195,8 @@ def test_tasks_have_their_inputs_their_packages_and_what_decides_when_they_run(
     write(packages="(packages_to_install=['six==1.16.0'])")
     tasks = {task["path"]: task for task in dry_run(capsys)["tasks"]}
     double = tasks["exit-handler-1/for-loop-5/*/double"]
-    assert (double["function"], double["packages"], double["inputs"]) == (
-        "double",
-        ["six==1.16.0"],
-        {"item": "the item"},
-    )
+    assert (double["function"], double["packages"]) == ("double", ["six==1.16.0"])
+    assert (double["inputs"], double["sources"]) == ({}, {"item": "the item"})
     assert tasks["exit-handler-1/for-loop-5"]["starts"] == [
         "for each item of make.Output, at most 2 at a time",
         "after make",
@@ -257,6 +254,54 @@ def test_what_the_check_before_a_run_finds_is_shown_with_its_exit_code(capsys: p
     assert "image alpine" in captured.out
     assert captured.err.startswith("The check before the run failed, so nothing was started.")
     assert not Path("local_outputs").exists()
+
+
+KINDS = """\
+from kfp import dsl
+
+
+@dsl.component
+def use(n: int, opts: dict, text: str, data: dsl.Input[dsl.Dataset], fixed: list = [1.5, "b"], late: str = ""):
+    pass
+
+
+@dsl.component
+def flip() -> str:
+    return "heads"
+
+
+@dsl.pipeline
+def kinds(n: int, opts: dict, text: str, data: dsl.Input[dsl.Dataset]):
+    use(n=n, opts=opts, text=text, data=data, fixed=[True, None])
+    late = use(n=n, opts={"a": f"in {text}"}, text="the item", data=data, late=flip().output)
+    with dsl.ParallelFor([{"k": 1}]) as item:
+        use(n=item.k, opts=item, text="", data=data).after(late)
+"""
+
+
+def test_inputs_in_json_have_the_values_and_types_that_show_has(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("kinds.py").write_text(KINDS)
+    arguments = ["-a", "n=3", "-a", 'opts={"k": [5]}', "-a", "text=3", "-a", "data=data.csv"]
+    assert main(["run", "kinds.py:kinds", "--dry-run", "--json", *arguments]) == 0
+    document = json.loads(capsys.readouterr().out)
+    data = document["inputs"].pop("data")
+    assert (data["type"], data["uri"], data["exists"]) == ("system.Dataset", str(Path("data.csv").resolve()), True)
+    assert document["inputs"] == {"n": 3, "opts": {"k": [5]}, "text": "3"}
+    tasks = {task["path"]: task for task in document["tasks"]}
+    passed = {"n": 3, "opts": {"k": [5]}, "text": "3", "data": data}
+    assert tasks["use"]["inputs"] == {**passed, "fixed": [True, None], "late": ""}
+    assert tasks["use"]["sources"] == {}
+    assert tasks["use-2"]["inputs"] == {"n": 3, "text": "the item", "data": data}
+    assert tasks["use-2"]["sources"].keys() == {"opts", "late"}
+    assert tasks["use-2"]["sources"]["late"] == "flip.Output"
+
+
+def test_a_number_that_is_a_secret_leaves_the_json_valid(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIN", "123456")
+    document = dry_run(capsys, "-a", "n=123456", "-a", "label=is 123456", "--secret-env", "PIN")
+    assert document["inputs"] == {"n": "***", "label": "is ***"}
 
 
 def test_a_secret_is_redacted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,14 @@ FAIL = [
     ("init broken.yaml", 2),
     ("runs --root broken.yaml", 6),
     ("show latest --root damaged", 6),
+    ("run echo.yaml -a text=x --root=", 2),
+    ("runs --root=", 2),
+    ("show latest --root=", 2),
+    ("du --root=", 2),
+    ("diff latest latest --root=", 2),
+    ("prune --cache --dry-run --cache-root=", 2),
+    ("resume latest --script=", 2),
+    ("rerun latest echo --module=", 2),
 ]
 
 

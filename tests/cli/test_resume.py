@@ -156,3 +156,29 @@ def test_each_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> Non
             main([command, "--help"])
         assert end.value.code == 0
         assert f"standpipe {command}" in capsys.readouterr().out
+
+
+def test_what_resume_and_rerun_print_has_no_secrets(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", "1234567")
+    runner = FakeRunner(second=lambda x: {"Output": 1234567}).open()
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: runner)
+    for command in (["resume", "latest"], ["rerun", "latest", "second"]):
+        assert main([*command, "--root", str(root), "--quiet", "--secret-env", "API_TOKEN"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"Output": "***"}
+
+
+def test_the_path_of_an_artifact_that_a_rerun_gets_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dsl.component
+    def read(data: dsl.Input[dsl.Dataset]) -> None: ...
+
+    monkeypatch.chdir(tmp_path)
+    runner = FakeRunner(read=lambda data: {})
+    Path("data.csv").touch()
+    local.run(read, {"data": dsl.Dataset(uri="data.csv")}, runner=runner, pipeline_root="root", quiet=True)
+    assert main(["rerun", "latest", "read", "-a", "data=none.csv", "--root", "root"]) == 2
+    assert capsys.readouterr().err.startswith(f"Invalid --arg data: nothing is at {tmp_path}/none.csv.")
+    assert len(list(Path("root").glob("read-*"))) == 1

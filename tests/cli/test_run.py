@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from standpipe import compiler, dsl, local
 from standpipe.cli.main import main
 from standpipe.cli.options import make_overrides
 from standpipe.cli.run import make_parser
+from standpipe.history.records import Artifact
 from standpipe.local import FakeRunner
 from standpipe.runs.options import RunOptions
 
@@ -86,17 +89,67 @@ def test_arguments_come_from_a_file_and_the_command_line_goes_before_it(capsys: 
     assert json.loads(output)["text"] == "t"
 
 
-def test_artifacts_are_given_by_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_artifacts_are_given_by_where_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(
-        local, "run", lambda _, arguments, **options: given.update(arguments, **options) or SimpleNamespace(outputs={})
+        local,
+        "run",
+        lambda _, arguments, **options: given.update(arguments, **options) or SimpleNamespace(shown_outputs={}),
     )
+    Path("data.csv").touch()
     Path("args.json").write_text('{"data": "data.csv"}')
     assert main(["run", "--args-file", "args.json", "--arg", 'many=["gs://b/a", "gs://b/b"]', "read.yaml"]) == 0
+    assert capsys.readouterr().err == ""
     assert isinstance(given["data"], dsl.Dataset)
     assert given["data"].uri == "data.csv"
     assert [(type(model), model.uri) for model in given["many"]] == [(dsl.Model, "gs://b/a"), (dsl.Model, "gs://b/b")]
     assert given["raise_on_error"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-a", "data=none.csv"], "Invalid --arg data: nothing is at {}/none.csv. Pass the path of a file or folder"),
+        (["-a", "data=file://{}/none.csv"], "Invalid --arg data: nothing is at {}/none.csv."),
+        (["-a", "data="], "Invalid --arg data: expected a path or URI, got ''."),
+        (["-a", "data=data.csv", "-a", 'many=["gs://b/a", "none"]'], "Invalid --arg many: nothing is at {}/none."),
+        (["-a", "data=data.csv", "-a", 'many=[""]'], "Invalid --arg many: expected a path or URI, got ''."),
+        (["--args-file", "none.json"], "Invalid --args-file none.json, input 'data': nothing is at {}/none.csv."),
+        (["--args-file", "empty.json"], "Invalid --args-file empty.json, input 'data': expected a path or URI, got ''"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+def test_the_path_of_an_artifact_is_checked_before_anything_starts(
+    arguments: list[str], message: str, flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Path("data.csv").touch()
+    Path("none.json").write_text('{"data": "none.csv", "many": []}')
+    Path("empty.json").write_text('{"data": "", "many": []}')
+    given = [each.replace("{}", str(tmp_path)) for each in arguments]
+    many = [] if "many" in arguments[-1] or arguments[0] == "--args-file" else ["-a", "many=[]"]
+    assert main(["run", "read.yaml", *given, *many, *flags]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(message.format(tmp_path))
+    assert captured.out == ""
+    assert not Path("local_outputs").exists()
+
+
+def test_a_uri_that_nothing_reads_is_noticed_before_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "read.yaml", "-a", "data=nosuch://me:secret@b/x", "-a", "many=[]", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("standpipe: --arg data is nosuch://***@b/x: ")
+    assert captured.err.endswith(" Tasks that only use its URI run; others will fail.\n")
+
+
+def test_a_file_uri_is_the_path_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "my data.csv").touch()
+    arguments = ["-a", f"data=file://{tmp_path}/my%20data.csv", "-a", "many=[]"]
+    assert main(["run", "read.yaml", *arguments, "--quiet"]) == 0
+    data = local.get_run("latest").inputs["data"]
+    assert isinstance(data, Artifact)
+    assert data.uri == str(tmp_path / "my data.csv")
 
 
 def test_artifacts_are_printed_with_where_they_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -271,7 +324,7 @@ def test_options_before_a_script_replace_what_it_sets_and_what_follows_is_its_ow
 @pytest.mark.parametrize(
     ("source", "arguments", "flags"),
     [
-        ("", ("--dry-run", "--runner=docker", "--epochs"), "--dry-run, --runner"),
+        ("", ("--cache", "--runner=docker", "--epochs"), "--cache, --runner"),
         ("parser.add_argument('--dry-run')", ("--dry-run",), ""),
         ("def main(dry_run: bool): ...", ("--dry-run",), ""),
         ("", ("--epochs", "3"), ""),
@@ -285,6 +338,96 @@ def test_an_option_of_the_command_after_a_script_that_does_not_have_it_is_notice
     notice = f"standpipe: {flags} after own.py: the script gets what follows its name" if flags else ""
     error = capsys.readouterr().err
     assert error.startswith(notice) if flags else not error, error
+
+
+def test_an_option_of_the_command_after_a_script_is_noticed_after_options_before_it_as_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("own.py").write_text("import sys\nassert len(sys.argv) == 2\n")
+    assert main(["run", "--quiet", "own.py", "--cache"]) == 0
+    assert "standpipe: --cache after own.py: the script gets" in capsys.readouterr().err
+    assert main(["run", "--quiet", "--", "own.py", "--cache"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+STARTS = """\
+from pathlib import Path
+
+from kfp import dsl
+
+
+@dsl.component
+def first(): ...
+
+
+@dsl.pipeline
+def one():
+    first()
+
+
+@dsl.pipeline(name="second")
+def two():
+    first()
+
+
+Path("started").touch()
+"""
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--quiet"], ["watch"], []])
+def test_a_dry_run_of_a_script_that_does_not_have_it_starts_nothing(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("own.py").write_text(STARTS)
+    assert main([*command, "own.py", "--epochs", "3", "--dry-run"]) == 2
+    assert not Path("started").exists()
+    error = capsys.readouterr().err
+    name = f"standpipe {(command or ['run'])[0]}"
+    assert "Nothing was started." in error
+    assert f"Use `{name} own.py:one --dry-run` or `{name} own.py:two --dry-run`, with" in error
+    assert f"use `{name} -- own.py --dry-run`." in error
+
+
+def test_a_dry_run_of_a_script_that_may_have_it_is_the_scripts_own() -> None:
+    Path("own.py").write_text(STARTS)
+    assert main(["run", "--", "own.py", "--dry-run"]) == 0
+    assert Path("started").exists()
+    assert sys.argv == ["own.py", "--dry-run"]
+
+
+@pytest.mark.parametrize("first", [[], ["--quiet"]])
+def test_a_script_that_starts_no_run_is_noticed_with_what_runs_its_pipelines(first: list[str]) -> None:
+    Path("own.py").write_text(STARTS)
+    command = [sys.executable, "-m", "standpipe", "run", *first, "own.py", "--epochs", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # threads of tests are not in it
+    assert done.stdout == ""
+    assert done.stderr == (
+        "standpipe: own.py has started no run: it only defines what can be run. Use "
+        "`standpipe run own.py:one -- --epochs 3` or `standpipe run own.py:two -- --epochs 3`.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "from kfp import compiler\ncompiler.Compiler().compile(one, 'one.yaml')",
+        "one.pipeline_spec",
+        "from kfp import local\nlocal.init(local.SubprocessRunner())\nfirst()",
+        "import threading\nthreading.Timer(0.3, print).start()",
+        "raise SystemExit(0)",
+        "del one, two, first",
+    ],
+)
+def test_a_script_that_does_something_with_what_it_defines_is_not_noticed(
+    end: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("own.py").write_text(f"{STARTS}\n{end}\n")
+    runner = FakeRunner(first=lambda **_: {})
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: runner.open())
+    with suppress(SystemExit):
+        assert main(["run", "own.py"]) == 0
+    assert "has started no run" not in capsys.readouterr().err
+    assert Path("started").exists()
 
 
 def test_a_runner_of_the_same_kind_keeps_its_settings_and_another_replaces_it() -> None:
@@ -404,3 +547,14 @@ def test_secrets_are_redacted_in_errors_about_inputs(
     error = capsys.readouterr().err
     assert "expected an integer (int), got" in error
     assert "correct-horse" not in error
+
+
+def test_secrets_are_redacted_in_outputs_which_logs_of_ci_keep(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", 'correct"horse')
+    given = ("-a", "number=1", "-a", 'text=correct"horse', "-a", "flag=true", "-a", "some=[]")
+    assert main(["run", "take.yaml", *given, "--secret-env", "API_TOKEN", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(json.loads(captured.out)["Output"])["text"] == "***"
+    assert "horse" not in captured.out + captured.err

@@ -68,6 +68,18 @@ def test_wrong_arguments_of_init_are_named(args: tuple[Any, ...], options: dict[
         local.init(*args, **options)
 
 
+@pytest.mark.parametrize("name", ["pipeline_root", "state_root", "workspace_root", "cache_root", "source_root"])
+def test_an_empty_folder_is_refused_and_not_the_current_one(name: str) -> None:
+    options: dict[str, Any] = {name: ""}
+    with pytest.raises(ArgumentError, match=f"^Invalid {name}='': expected the path of a folder. Write '.' for"):
+        local.init(FakeRunner(), **options)
+
+
+def test_an_empty_pipeline_root_of_the_history_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"^Invalid pipeline_root='': expected the path of a folder\."):
+        local.runs(pipeline_root="")
+
+
 def test_the_hints_and_the_documentation_of_init_are_those_of_a_function() -> None:
     hints = typing.get_type_hints(local.init)
 

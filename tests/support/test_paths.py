@@ -21,6 +21,12 @@ def test_a_path_is_relative_to_the_working_directory_or_the_home_folder(
     assert absolute_path("pipeline_root", Path("~/out")) == Path("/home/me/out")
 
 
+def test_an_empty_path_is_an_error_and_not_the_current_folder() -> None:
+    with pytest.raises(ArgumentError, match=re.escape("Invalid cache_root='': expected a path.")):
+        absolute_path("cache_root", "")
+    assert absolute_path("cache_root", ".") == Path.cwd()
+
+
 def test_an_unknown_home_folder_is_an_error() -> None:
     message = "Invalid cache_root='~nobody-here/x': the home folder of '~nobody-here' is not known."
     with pytest.raises(ArgumentError, match=re.escape(message)):

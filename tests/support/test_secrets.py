@@ -89,6 +89,12 @@ def test_logs_and_outputs_are_redacted_and_the_caller_gets_the_value(
     task = run(tell)
     assert task.outputs["Output"] == f"<{TOKEN}>"
     assert task.outputs["model"].metadata == {"token": {"is": [TOKEN]}}
+    assert task.shown_outputs["Output"] == "<***>"
+    assert task.shown_outputs["model"].metadata == {"token": {"is": ["***"]}}
+    assert task.shown_outputs["model"].uri == task.outputs["model"].uri.replace(TOKEN, "***")
+    assert "'<***>'" in repr(task)
+    assert "&lt;***&gt;" in task._repr_html_()
+    assert TOKEN not in repr(task) + task._repr_html_()
     assert files_with(tmp_path) == {"executor_output.json"}, "the contract between the task and Standpipe"
     log = log_of(tmp_path, "tell")
     assert sorted(log.splitlines()) == [f"Continue? {TOKEN[:5]}", "and again: ***", "the token is ***"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from standpipe.model.types import ArtifactInput, is_required
 if TYPE_CHECKING:
     from standpipe.dsl.base_component import BaseComponent
     from standpipe.model.types import Input
+    from standpipe.worker.artifacts import Artifact
 
 #: What stands for a value in an example, by the name of the type of the input.
 _EXAMPLES = {
@@ -88,13 +90,65 @@ def passable_inputs(component: BaseComponent) -> dict[str, Input]:
 
 def list_files(arguments: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths of this machine at which artifacts among arguments are."""
-    from standpipe.model.locations import is_remote  # not needed for scripts
-    from standpipe.worker.artifacts import Artifact
+    from standpipe.model.locations import to_path  # not needed for scripts
 
-    for value in arguments.values():
+    for _, artifact in _find_artifacts(arguments):
+        if path := to_path(artifact.uri):
+            yield path
+
+
+def check_payloads(arguments: Mapping[str, Any], texts: Sequence[str], file: str | None) -> None:
+    """Check that something is at the paths of artifacts, before tasks run for hours that need none of them.
+
+    A URI that nothing here can read is a warning: on a cluster, too, a task may use the URI alone.
+
+    Args:
+        arguments: the inputs by name.
+        texts: the values of `--arg`.
+        file: the value of `--args-file`; None if there is none.
+
+    Raises:
+        ArgumentError: if nothing is at a path.
+    """
+    from standpipe.model.locations import redact_uri, to_path  # not needed for scripts
+
+    names = {each.partition("=")[0] for each in texts}
+    for name, artifact in _find_artifacts(arguments):
+        flag = f"--arg {name}" if name in names else f"--args-file {file}, input {name!r}"
+        path = os.path.abspath(to_path(artifact.uri)) if to_path(artifact.uri) else ""
+        if path and not os.path.lexists(path):
+            raise ArgumentError(
+                f"Invalid {flag}: nothing is at {path}. Pass the path of a file or folder, or a URI such as "
+                "gs://bucket/object."
+            )
+        if not path and (problem := _find_problem(artifact)):
+            from standpipe.support.notices import warn  # rarely needed
+
+            warn(f"{flag} is {redact_uri(artifact.uri)}: {problem}. Tasks that only use its URI run; others will fail.")
+
+
+def _find_artifacts(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Artifact]]:
+    """Yield the artifacts among arguments, with the names of their inputs."""
+    from standpipe.worker.artifacts import Artifact  # not needed for scripts
+
+    for name, value in arguments.items():
         for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, Artifact) and not is_remote(each.uri):
-                yield each.uri
+            if isinstance(each, Artifact):
+                yield name, each
+
+
+def _find_problem(artifact: Artifact) -> str:
+    """Return why nothing can read the URI of an artifact, whatever is there; empty if something may."""
+    from standpipe.artifact_stores import clients  # few arguments are URIs
+    from standpipe.model.locations import split_scheme
+    from standpipe.worker.artifacts import local_path
+
+    is_mounted = local_path(artifact.uri) != artifact.uri
+    is_payload = artifact.schema_title.startswith("system.")  # URIs of other types are names of resources
+    is_page = split_scheme(artifact.uri)[0] in ("http", "https")
+    if is_mounted or is_page or not is_payload or clients.knows(artifact.uri):
+        return ""
+    return clients.find_problem(artifact.uri)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -117,7 +171,8 @@ def _read_file(component: BaseComponent, inputs: Mapping[str, Input], path: str 
         raise ArgumentError(f"Invalid --args-file {path}: expected a JSON object with inputs by name.")
     for name in values:
         _check_name(component, inputs, name, f"--args-file {path}")
-    return {name: _value(inputs[name], value) for name, value in values.items()}
+    flag = f"--args-file {path}, input"
+    return {name: _value(inputs[name], value, f"{flag} {name!r}") for name, value in values.items()}
 
 
 def _parse_texts(component: BaseComponent, inputs: Mapping[str, Input], texts: Iterable[str]) -> dict[str, Any]:
@@ -135,19 +190,21 @@ def _parse(name: str, text: str, declared: Input) -> Any:
     from standpipe.model.values import ValueMismatch  # not needed for scripts
 
     try:
-        return _value(declared, parse_argument(text, declared))
+        return _value(declared, parse_argument(text, declared), f"--arg {name}")
     except ValueMismatch as mismatch:
         raise ArgumentError(f"Invalid --arg {name}: {mismatch}") from mismatch
 
 
-def _value(declared: Input, value: Any) -> Any:
+def _value(declared: Input, value: Any, flag: str) -> Any:
     """Return the value of an input; for an artifact input, a string is its path or URI."""
     from standpipe.worker.artifacts import BY_TITLE, Artifact  # not needed for scripts
 
     if not isinstance(declared, ArtifactInput):
         return value
     if isinstance(value, list):
-        return [_value(declared, item) for item in value]
+        return [_value(declared, item, flag) for item in value]
+    if value == "":  # which `os.path` takes for the current folder
+        raise ArgumentError(f"Invalid {flag}: expected a path or URI, got ''.")
     return BY_TITLE.get(declared.type.schema_title, Artifact)(uri=value) if isinstance(value, str) else value
 
 

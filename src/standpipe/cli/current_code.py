@@ -45,7 +45,7 @@ def load(options: argparse.Namespace, arguments: Sequence[str]) -> BaseComponent
     Raises:
         ArgumentError: if the script or module cannot be imported, or does not define the pipeline of the run.
     """
-    if not (options.script or options.module):
+    if options.script is None and options.module is None:
         return None
     if options.script and options.script.endswith(COMPILED_ENDINGS):
         from standpipe import components  # brings protobuf and YAML, which scripts do without
@@ -56,7 +56,7 @@ def load(options: argparse.Namespace, arguments: Sequence[str]) -> BaseComponent
     from standpipe.runs.options import find_state_folder
     from standpipe.support.paths import absolute_path
 
-    if options.module:
+    if options.module is not None:
         script.load_module(options.module, arguments)
     else:
         script.load(

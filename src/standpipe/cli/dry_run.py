@@ -29,6 +29,7 @@ from standpipe.ui.views.planned_run import (
 
 if TYPE_CHECKING:
     from standpipe.dsl.base_component import BaseComponent
+    from standpipe.model.types import Json
     from standpipe.runs.dry_run import DryRun
 
 #: The width where the output is not a terminal.
@@ -69,8 +70,11 @@ def show_dry_run(component: BaseComponent, arguments: Mapping[str, Any], target:
         return find_earlier(source, dry.run, now.task)
 
     steps = view_dry_run(dry, find)
-    text = _to_json(dry, steps, target) if as_json else "\n".join(_render(dry, steps, target))
-    terminal.print_text(dry.redactor.redact_text(text))
+    if as_json:
+        document = dry.redactor.redact(_document(dry, steps, target))
+        terminal.print_text(escape_controls(json.dumps(document, indent=2, ensure_ascii=False)))
+    else:
+        terminal.print_text(dry.redactor.redact_text("\n".join(_render(dry, steps, target))))
     if dry.problem is None:
         return 0
     sys.stderr.write(f"{dry.problem}\n")
@@ -145,23 +149,30 @@ def _count(steps: Sequence[PlannedStep]) -> str:
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def _to_json(dry: DryRun, steps: Sequence[PlannedStep], target: str) -> str:
-    document = {
+def _document(dry: DryRun, steps: Sequence[PlannedStep], target: str) -> dict[str, Json]:
+    from standpipe.history.documents import value_document  # the tree does without it
+
+    def rows(step: PlannedStep, parent: str) -> Iterator[dict[str, Json]]:
+        """Yield a task and those in it, each before its children, as `standpipe show --json` does."""
+        fields = {name: value for name, value in vars(step).items() if name not in ("children", "values")}
+        yield {
+            **fields,
+            "parent": parent or None,
+            "starts": list(step.starts),
+            "packages": list(step.packages),
+            "inputs": {name: value_document(value) for name, value in step.values.items()},
+            "sources": {name: text for name, text in step.inputs.items() if name not in step.values},
+        }
+        for child in step.children:
+            yield from rows(child, step.path)
+
+    return {
         "pipeline": dry.run.pipeline,
         "target": target,
         "runner": repr(dry.options.runner),
         "pipeline_root": str(dry.root),
         "cache": dry.options.enable_caching,
-        "inputs": _format_inputs(dry),
+        "inputs": {name: value_document(value) for name, value in dry.run.inputs.items()},
         "problem": str(dry.problem) if dry.problem else None,
-        "tasks": [row for step in steps for row in _rows(step, "")],
+        "tasks": [row for step in steps for row in rows(step, "")],
     }
-    return escape_controls(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _rows(step: PlannedStep, parent: str) -> Iterator[dict[str, Any]]:
-    """Yield a task and those in it, each before its children, as `standpipe show --json` does."""
-    fields = {name: value for name, value in vars(step).items() if name != "children"}
-    yield {**fields, "parent": parent or None, "starts": list(step.starts), "packages": list(step.packages)}
-    for child in step.children:
-        yield from _rows(child, step.path)

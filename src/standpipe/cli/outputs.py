@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def print_outputs(task: PipelineTask) -> None:
-    """Print the outputs of a finished task as JSON; nothing if it has none."""
-    if task.outputs:
-        print(escape_controls(json.dumps(dict(task.outputs), indent=2, ensure_ascii=False, default=_as_json)))
+    """Print the outputs of a finished task as JSON, without secrets: logs of CI keep them. Nothing if it has none."""
+    if outputs := task.shown_outputs:
+        print(escape_controls(json.dumps(dict(outputs), indent=2, ensure_ascii=False, default=_as_json)))
 
 
 def _as_json(artifact: Any) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _select(args: argparse.Namespace) -> Pruning:
     if args.json and not (args.dry_run or args.yes):
         raise ArgumentError("Invalid option --json: it needs --dry-run or --yes, as nobody is asked.")
     root = absolute_path("pipeline_root", args.pipeline_root)
-    cache = absolute_path("cache_root", args.cache_root) if args.cache_root else None
+    cache = absolute_path("cache_root", args.cache_root) if args.cache_root is not None else None
     selected = pruning.select_runs(root, selection, cache=cache, with_cache=args.cache)
     venvs = () if args.environments is None else pruning.select_venvs(args.environments)
     images = () if args.images is None else pruning.select_images(args.images)

@@ -34,7 +34,9 @@ def main(arguments: Sequence[str]) -> int:
     debug = args.debug if args.port is None else args.port
 
     def read_arguments(component: BaseComponent) -> dict[str, Any]:
-        return inputs.read_some(component, args.arg, args.args_file)
+        values = inputs.read_some(component, args.arg, args.args_file)
+        inputs.check_payloads(values, args.arg, args.args_file)
+        return values
 
     task = local.rerun_task(
         args.run, args.task, pipeline=pipeline, debug=debug, arguments=read_arguments, **run_options

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 from standpipe.cli import arguments as inputs
 from standpipe.cli import options as shared
@@ -13,6 +15,9 @@ from standpipe.cli.watched_files import note_files, reporting, write_report
 from standpipe.errors import ArgumentError
 from standpipe.model.layout import COMPILED_ENDINGS
 from standpipe.runs.options import override_options
+
+#: The flag that starts nothing.
+_DRY_RUN = "--dry-run"
 
 _EXPECTED = "a KFP script, a compiled pipeline, or a command of `standpipe --help`"
 
@@ -27,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     with reporting():
         if arguments and not arguments[0].startswith("-") and is_script(arguments[0]):
+            _refuse_dry_run(make_parser, *arguments)
             _notice_own_flags(*arguments)
             _run_script(arguments[0], arguments[1:])
             return 0
@@ -38,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
                 f"Invalid options for script {options.target}: --arg, --args-file and --json are for one pipeline. "
                 f"Name it, as in {options.target}:NAME, or put the script's own options after its name."
             )
+        if not _are_separated(arguments, options):
+            _notice_own_flags(options.target, *options.arguments)
         with override_options(shared.make_overrides(options, default_runner=False)):
             _run_script(options.target, options.arguments)
         return 0
@@ -52,9 +60,14 @@ def parse(arguments: Sequence[str], make_parser: Callable[..., argparse.Argument
     Args:
         arguments: the arguments of the command.
         make_parser: returns its parser; with `of_script=False`, one that takes no arguments of a script.
+
+    Raises:
+        ArgumentError: if a script would get `--dry-run`, which it does not have.
     """
     options = make_parser().parse_args(arguments)
     if is_script(options.target):
+        if not options.dry_run and not _are_separated(arguments, options):
+            _refuse_dry_run(make_parser, options.target, *options.arguments)
         return options
     own, of_script = split_arguments(arguments)
     options = make_parser(of_script=False).parse_args(own)
@@ -120,6 +133,26 @@ def new_parser(
     return parser
 
 
+def _are_separated(arguments: Sequence[str], options: argparse.Namespace) -> bool:
+    """Return whether `--` is before the arguments of a script, as in `standpipe run -- SCRIPT --dry-run`."""
+    return "--" in arguments[: len(arguments) - len(options.arguments)]
+
+
+def _refuse_dry_run(make_parser: Callable[..., argparse.ArgumentParser], script: str, *arguments: str) -> None:
+    """Raise ArgumentError if a script would get `--dry-run` and does not have it: it would start its runs."""
+    if _DRY_RUN not in arguments or _mentions(script, _DRY_RUN):
+        return
+    from standpipe.cli.script import find_pipelines  # only this mistake needs it
+
+    command, names = make_parser().prog, find_pipelines(script) or ["NAME"]
+    choice = " or ".join(f"`{command} {script}:{name} {_DRY_RUN}`" for name in names)
+    raise ArgumentError(
+        f"Invalid {_DRY_RUN} after {script}: the script gets what follows its name, and does not mention this, so it "
+        f"would start its runs. Nothing was started. Use {choice}, with arguments of the script after `--`. If the "
+        f"script has the option, use `{command} -- {script} {_DRY_RUN}`."
+    )
+
+
 def _notice_own_flags(script: str, *arguments: str) -> None:
     """Tell the user of flags of the command that the script gets, as they follow its name, if it does not have them."""
     flags = [each.partition("=")[0] for each in arguments if each.startswith("--")]
@@ -161,6 +194,7 @@ def _run_pipeline(options: argparse.Namespace) -> int:
             values = inputs.read_arguments(component, options.target, options.arg, options.args_file)
         note_files(inputs.list_files(values))
         write_report()  # also before a run that takes long
+        inputs.check_payloads(values, options.arg, options.args_file)
         if options.dry_run:
             from standpipe.cli.dry_run import show_dry_run  # brings the records of history
 
@@ -170,6 +204,32 @@ def _run_pipeline(options: argparse.Namespace) -> int:
 
 
 def _run_script(path: str, arguments: Sequence[str]) -> None:
-    from standpipe.cli import script  # installs the names of KFP, which only scripts need
+    from standpipe.cli import script  # here and below: brings the names of KFP, which only scripts need
+    from standpipe.dsl.registry import count_uses
 
-    script.load(path, arguments, expected=_EXPECTED)
+    before = count_uses()
+    module = script.load(path, arguments, expected=_EXPECTED)
+    if count_uses() == before and not _has_threads():
+        _notice_definitions(module, path, arguments)
+
+
+def _has_threads() -> bool:
+    """Return whether a thread of the script is left, for which this process waits."""
+    import threading  # costs time, and most scripts start a run
+
+    return any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread())
+
+
+def _notice_definitions(module: ModuleType, path: str, arguments: Sequence[str]) -> None:
+    """Tell the user how to run the pipelines of a script that has only defined them."""
+    from standpipe.cli import targets  # a script that has imported `kfp` has brought what it brings
+    from standpipe.dsl import GraphComponent
+
+    components = targets.all_components(module)
+    names = [name for name, each in components.items() if isinstance(each, GraphComponent)] or [*components]
+    if names:
+        from standpipe.support.notices import warn  # rarely needed
+
+        own = ["--", *arguments] if arguments else []
+        commands = " or ".join(f"`{shlex.join(['standpipe', 'run', f'{path}:{name}', *own])}`" for name in names)
+        warn(f"{path} has started no run: it only defines what can be run. Use {commands}.")

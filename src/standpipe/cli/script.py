@@ -58,6 +58,27 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__", *, expecte
     return module
 
 
+def find_pipelines(path: str) -> list[str]:
+    """Return the names of the pipelines that a script defines at its top level, without running it.
+
+    Args:
+        path: the script. If it cannot be parsed, it has none.
+    """
+    import ast  # only a mistake needs it
+
+    def is_pipeline(decorator: ast.expr) -> bool:
+        name = decorator.func if isinstance(decorator, ast.Call) else decorator
+        return "pipeline" in (getattr(name, "attr", ""), getattr(name, "id", ""))
+
+    try:
+        with open(path, "rb") as file:
+            body = ast.parse(file.read()).body
+    except (OSError, SyntaxError, ValueError):
+        return []
+    functions = [each for each in body if isinstance(each, ast.FunctionDef)]
+    return [each.name for each in functions if any(map(is_pipeline, each.decorator_list))]
+
+
 def load_module(name: str, arguments: Sequence[str]) -> None:
     """Import a module for its definitions, as `python -m` finds it: from the current folder first.
 
@@ -66,9 +87,11 @@ def load_module(name: str, arguments: Sequence[str]) -> None:
         arguments: the arguments that it finds in `sys.argv`.
 
     Raises:
-        ArgumentError: if there is no such module.
+        ArgumentError: if the name is empty, or there is no such module.
         BaseException: whatever it raises.
     """
+    if not name:
+        raise ArgumentError("Invalid module '': expected the name of a module, as for `python -m`.")
     sys.argv = [name, *arguments]
     sys.path.insert(0, os.getcwd())
     install_as_kfp()

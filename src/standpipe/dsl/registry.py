@@ -55,9 +55,10 @@ class _FirstRun(BaseException):
 
 
 class _Collecting:
-    """Whether a script is being imported for its definitions only."""
+    """Whether a script is being imported for its definitions only, and how often something was done with them."""
 
     is_active = False
+    uses = 0
 
 
 @contextmanager
@@ -79,3 +80,14 @@ def require_runs() -> None:
     """End the block of `only_definitions` around this call, if there is one. Each start of a run calls it."""
     if _Collecting.is_active:
         raise _FirstRun
+    note_use()
+
+
+def note_use() -> None:
+    """Note that a component or pipeline is run or compiled."""
+    _Collecting.uses += 1
+
+
+def count_uses() -> int:
+    """Return how often this program has run or compiled a component or pipeline, or tried to."""
+    return _Collecting.uses

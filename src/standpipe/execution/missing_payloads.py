@@ -95,9 +95,10 @@ def describe_missing_inputs(inputs: Mapping[str, Value], store: ArtifactStore) -
                 # Names of outputs have no dots in files, so none of these is another output of that task.
                 similar = [file for file in _files_beside(path) if file.startswith(f"{os.path.basename(path)}.")]
                 if similar or not is_complete_without_payload(artifact.type, artifact.metadata):
+                    # Otherwise it is an argument of the run, or an importer has named it.
+                    reason = ", because the task that produced it wrote none" if store.owns(artifact.location) else ""
                     sentences.append(
-                        f"Its input {name!r} has no file, because the task that produced it wrote none: nothing is at "
-                        f"{path}{_describe_files(similar)}."
+                        f"Its input {name!r} has no file{reason}: nothing is at {path}{_describe_files(similar)}."
                     )
     return " ".join(dict.fromkeys(sentences))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from standpipe.errors import TaskFailure
 from standpipe.history.artifacts import LocatedArtifact
-from standpipe.history.records import Artifact, Attempt
+from standpipe.history.records import Artifact, Attempt, Value
 from standpipe.history.run import Run
 from standpipe.history.task import Task
 from standpipe.model.refs import TaskRef
@@ -56,6 +56,11 @@ def artifact_document(located: LocatedArtifact) -> dict[str, Json]:
     """Return an artifact with the task and the output that it is in; its `reference` is what `standpipe open` takes."""
     place = {"task": located.task, "output": located.output, "index": located.index, "reference": located.reference}
     return {**place, **_record(located.artifact)}
+
+
+def value_document(value: Value) -> Json:
+    """Return an input or output as `document` has it."""
+    return _json(value)
 
 
 def _with_parents(run: Run) -> Iterator[tuple[Task, str | None]]:

@@ -27,6 +27,20 @@ def split_scheme(location: str) -> tuple[str, str]:
     return (scheme, rest) if separator else ("", location)
 
 
+def to_path(location: str) -> str:
+    """Return the path of this machine that a location names; empty for other URIs, and if it is empty.
+
+    >>> [to_path(location) for location in ("data", "file:///my%20data", "gs://bucket/key", "")]
+    ['data', '/my data', '', '']
+    """
+    scheme, path = split_scheme(location)
+    if scheme.lower() != "file":
+        return "" if scheme else location
+    from urllib.parse import unquote  # few locations need it
+
+    return unquote("/" + path.partition("/")[2])
+
+
 def redact_uri(location: str) -> str:
     """Return a location without the user, the password and the query of its URI, which may be secrets.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from standpipe.dsl.types import artifact_type
 from standpipe.model.layout import PAYLOADS_FOLDER
-from standpipe.model.locations import is_remote
+from standpipe.model.locations import is_remote, to_path
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.worker import artifacts
 
@@ -35,7 +35,8 @@ def _to_value(argument: Any) -> Value:
         return [_to_value(item) for item in argument]
     if not isinstance(argument, artifacts.Artifact):
         return argument
-    uri = argument.uri if is_remote(argument.uri) else os.path.abspath(argument.uri)
+    path = to_path(argument.uri)
+    uri = os.path.abspath(path) if path else argument.uri
     return ArtifactValue(
         name=argument.name,
         type=artifact_type(type(argument), "argument"),

@@ -256,8 +256,10 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         TaskFailed: if the run failed and `raise_on_error` is true.
     """
     if result.end.state is TaskState.SUCCEEDED:
-        outputs = from_values(result.end.outputs, partial(_find_copy, context.artifacts))
-        return task.finish(outputs, folder=str(context.folder))
+        values, find_copy = result.end.outputs, partial(_find_copy, context.artifacts)
+        redacted = context.redactor.redact(values)
+        shown = None if redacted is values else from_values(redacted, find_copy)
+        return task.finish(from_values(values, find_copy), folder=str(context.folder), shown=shown)
     timeout = get_timeout(context.plan) if result.timed_out else 0
     assert isinstance(task.component, BaseComponent), "only those are started"
     commands = Commands(

@@ -25,6 +25,8 @@ def check_folder(name: str, value: object) -> None:
     """Raise an ArgumentError unless the value is the path of a folder on this machine."""
     if not isinstance(value, (str, os.PathLike)) or not isinstance(path := os.fspath(value), str) or "\0" in path:
         raise ArgumentError(f"Invalid {name}={value!r}: expected the path of a folder, as str or pathlib.Path.")
+    if not path:  # such as a variable that is not set, which must not mean the current folder
+        raise ArgumentError(f"Invalid {name}='': expected the path of a folder. Write '.' for the current one.")
     if is_remote(path):
         hint = " Runs whose artifacts are at a URI are in their state root." if name == "pipeline_root" else ""
         raise ArgumentError(f"Invalid {name}={path!r}: expected a folder on this machine.{hint}")

@@ -17,9 +17,11 @@ def absolute_path(name: str, path: str | os.PathLike[str]) -> Path:
         path: the path.
 
     Raises:
-        ArgumentError: if the path begins with `~` and there is no such user, or the user has no home folder.
+        ArgumentError: if the path is empty, or begins with `~` and there is no such user or home folder.
         StorageError: if the path is relative and the working directory was removed.
     """
+    if not os.fspath(path):  # `pathlib` takes it for the current folder
+        raise ArgumentError(f"Invalid {name}='': expected a path. Write '.' for the current folder.")
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:

@@ -120,7 +120,7 @@ def _view_call(task: PipelineTask) -> tuple[str, dict[str, object]]:
         "status": "FAILED" if task.error else "SUCCEEDED",
         "message": message,
         "details": details.strip("\n"),
-        "outputs": {} if task.error else {name: _output_text(value) for name, value in task.outputs.items()},
+        "outputs": {} if task.error else {name: _output_text(value) for name, value in task.shown_outputs.items()},
     }
 
 

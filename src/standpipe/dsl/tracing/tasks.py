@@ -168,6 +168,7 @@ class PipelineTask:
         self.state = TaskState.FUTURE
         self.error: StandpipeError | None = None
         self._run_folder = ""
+        self._shown_outputs: Mapping[str, Any] | None = None
         self.group: TaskGroup | None = None
         self.is_exit_task = False
         self._settings = settings
@@ -176,7 +177,12 @@ class PipelineTask:
         )
 
     def finish(
-        self, outputs: Mapping[str, Any], error: StandpipeError | None = None, *, folder: str = ""
+        self,
+        outputs: Mapping[str, Any],
+        error: StandpipeError | None = None,
+        *,
+        folder: str = "",
+        shown: Mapping[str, Any] | None = None,
     ) -> PipelineTask:
         """Mark the task as run, and return it.
 
@@ -184,9 +190,11 @@ class PipelineTask:
             outputs: its outputs.
             error: why it failed.
             folder: the folder of its run; empty if nothing was started.
+            shown: its outputs without secrets; None if they hold none.
         """
         self.state = TaskState.FINAL
         self._outputs = Outputs(self.name, outputs)
+        self._shown_outputs = shown
         self.error = error
         self._run_folder = folder
         return self
@@ -208,6 +216,11 @@ class PipelineTask:
     def outputs(self) -> Mapping[str, Any]:
         """The outputs by name: channels while a pipeline is traced, values after a run (none if it failed)."""
         return self._outputs
+
+    @property
+    def shown_outputs(self) -> Mapping[str, Any]:
+        """The outputs as commands and notebooks show them: without the secrets of the run."""
+        return self._outputs if self._shown_outputs is None else self._shown_outputs
 
     @property
     def output(self) -> Any:
@@ -234,7 +247,7 @@ class PipelineTask:
             first_line, _, _ = str(self.error).partition("\n")
             state = f"failed: {first_line}"
         else:
-            outputs = (f"{name} = {preview(value)}" for name, value in self._outputs.items())
+            outputs = (f"{name} = {preview(value)}" for name, value in self.shown_outputs.items())
             state = ", ".join(("succeeded", *outputs))
         return f"<PipelineTask {self.name!r}: {state}>"
 

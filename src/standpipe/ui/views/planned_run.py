@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
 from standpipe.history import Status
+from standpipe.history.records import Value
 from standpipe.history.render import format_value
 from standpipe.model.frozen import field, frozen
 from standpipe.model.plan import Constant, Container, FinalStatus, FromInput, FromTask, PythonFunction
+from standpipe.model.templates import print_value
 from standpipe.runs.dry_run import DryRun
 from standpipe.ui.views.cache import RecordedTask, view_cache
 from standpipe.ui.views.conditions import readable_name
@@ -47,6 +49,7 @@ class PlannedStep:
         packages: the packages that it installs.
         is_prepared: whether its environment or image exists; None if that is not known or it has none.
         inputs: its inputs as text: values as far as they are known, otherwise where they come from.
+        values: the inputs whose values are known.
         children: the tasks in it.
     """
 
@@ -61,6 +64,7 @@ class PlannedStep:
     packages: tuple[str, ...] = ()
     is_prepared: bool | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
     children: tuple[PlannedStep, ...] = ()
 
     def walk(self) -> Iterator[PlannedStep]:
@@ -104,6 +108,7 @@ class _View:
                 "iteration",
                 GROUP,
                 inputs={"item": _shorten(format_value(item))},
+                values={"item": item},
                 children=steps,
             )
         return self._step(layer, member, is_reached=True)
@@ -124,6 +129,7 @@ class _View:
             packages=function.packages if function else (),
             is_prepared=self._is_prepared(executor) if executor and action in (RUN, LATER) else None,
             inputs=dict(_inputs(layer, member)),
+            values=dict(_known_values(layer, member)),
             children=self._children(layer, member, action),
         )
 
@@ -200,6 +206,20 @@ def _inputs(layer: Layer, member: Member) -> Iterator[tuple[str, str]]:
         else:
             text = "the item" if _LOOP_ITEM.search(binding.input) else readable_name(binding.input)
         yield readable_name(name), _shorten(text)
+
+
+def _known_values(layer: Layer, member: Member) -> Iterator[tuple[str, Value]]:
+    """Yield the inputs of a task whose values are known."""
+    known = member.task.inputs if member.task else {}
+    bindings = member.node.inputs if member.node else {}
+    for name in dict.fromkeys((*bindings, *known)):
+        if name in known:
+            yield readable_name(name), known[name]
+        elif isinstance(binding := bindings[name], Constant):
+            if print_value(binding.value) == binding.value:  # otherwise it has placeholders
+                yield readable_name(name), binding.value
+        elif isinstance(binding, FromInput) and binding.input in layer.inputs and binding.selector is None:
+            yield readable_name(name), layer.inputs[binding.input]
 
 
 def _shorten(text: str) -> str:
