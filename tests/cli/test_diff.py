@@ -62,6 +62,40 @@ def test_runs_that_are_the_same_exit_with_0(tmp_path: Path, capsys: pytest.Captu
     )
 
 
+def test_the_name_of_the_run_in_a_final_status_is_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dsl.component
+    def work(fails: bool) -> None:
+        assert not fails, "too few rows"
+
+    @dsl.component
+    def notify(status: dsl.PipelineTaskFinalStatus) -> str:
+        return status.state
+
+    @dsl.pipeline
+    def notified(fails: bool = False) -> None:
+        with dsl.ExitHandler(notify()):
+            work(fails=fails)
+
+    def start_notified(*, fails: bool) -> str:
+        runner = SubprocessRunner(use_venv=False)
+        local.run(notified, {"fails": fails}, runner=runner, pipeline_root=tmp_path, quiet=True, raise_on_error=False)
+        return local.get_run("latest", tmp_path).id
+
+    for fails in (False, True):
+        before, after = start_notified(fails=fails), start_notified(fails=fails)
+        assert diff(tmp_path, before, after) == 0, capsys.readouterr().out
+    capsys.readouterr()
+    assert diff(tmp_path, start_notified(fails=False), after, "--json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["divergence"] == {"task": "notify", "reason": "its input differs: status"}
+    [inputs] = [each["changes"] for each in document["sections"] if each["name"] == "inputs"]
+    assert [(each["subject"], each["before"]) for each in inputs] == [
+        ("notify: status", '{"state": "SUCCEEDED", "pipelineTaskName": "exit-handler-1"}')
+    ]
+
+
 def test_causes_come_first_then_what_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, after = start(tmp_path), start(tmp_path, 2, rate=0.3)
     assert diff(tmp_path, before, after) == 1

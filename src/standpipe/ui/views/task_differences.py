@@ -19,6 +19,10 @@ from standpipe.ui.views.changes import (
 )
 from standpipe.ui.views.metrics import Metrics, read_metrics
 
+#: The fields that a `PipelineTaskFinalStatus` always has as JSON; the name of the run differs in each run.
+_RUN_NAME = "pipelineJobResourceName"
+_FINAL_STATUS = {"state", _RUN_NAME, "pipelineTaskName"}
+
 
 @frozen
 class Divergence:
@@ -40,7 +44,7 @@ def find_divergence(before: Mapping[str, Task], after: Mapping[str, Task]) -> Di
     if not different:
         return None
     old, new = min(different, key=lambda pair: pair[1].ended.timestamp() if pair[1].ended else inf)
-    names = [change.subject for change in compare_values(old.inputs, new.inputs)]
+    names = [change.subject for change in compare_values(_comparable(old.inputs), _comparable(new.inputs))]
     inputs = "its input differs: " if len(names) == 1 else "its inputs differ: "
     return Divergence(new.path, inputs + ", ".join(names) if names else "its inputs are the same")
 
@@ -82,8 +86,21 @@ def _artifacts_only(values: Mapping[str, Value]) -> dict[str, Value]:
 def _without_own(values: Mapping[str, Value]) -> dict[str, Value]:
     """Return the inputs but for artifacts that a task of the run made, which are compared as its outputs."""
     return {
-        name: value for name, value in values.items() if all(item.producer is None for item in _artifacts_in(value))
+        name: value
+        for name, value in _comparable(values).items()
+        if all(item.producer is None for item in _artifacts_in(value))
     }
+
+
+def _comparable(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the inputs of a task, without the name of the run in a `PipelineTaskFinalStatus`."""
+    return {name: _without_run(value) for name, value in values.items()}
+
+
+def _without_run(value: Value) -> Value:
+    if not isinstance(value, dict) or value.keys() - {"error"} != _FINAL_STATUS:
+        return value
+    return {name: field for name, field in value.items() if name != _RUN_NAME}
 
 
 def _artifacts_in(value: Value) -> list[Artifact]:
