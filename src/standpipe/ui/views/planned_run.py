@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
-from standpipe.history import Status
+from standpipe.history import Artifact, Status
+from standpipe.history.records import Value
 from standpipe.history.render import format_value
+from standpipe.model.evaluation import select
+from standpipe.model.expressions import ExpressionError
 from standpipe.model.frozen import field, frozen
-from standpipe.model.plan import Constant, Container, FinalStatus, FromInput, FromTask, PythonFunction
+from standpipe.model.plan import Constant, Container, FinalStatus, FromInput, PythonFunction
 from standpipe.runs.dry_run import DryRun
 from standpipe.ui.views.cache import RecordedTask, view_cache
-from standpipe.ui.views.conditions import readable_name
+from standpipe.ui.views.conditions import describe_source, readable_name
 from standpipe.ui.views.layers import Layer, Member, find_layer
 from standpipe.ui.views.plan_layers import describe_start, in_order, inner_layer
 from standpipe.ui.views.values import format_json
@@ -23,9 +25,6 @@ RUN, CACHED, IMPORT, SKIP, FAIL, LATER, GROUP = "run", "cached", "import", "skip
 
 #: The most characters of a value.
 _MAX_VALUE = 60
-
-#: What the KFP SDK calls the items of loops (2.17.3, `dsl/for_loop.py`).
-_LOOP_ITEM = re.compile(r"-loop-item$|loop-item-param-\d+$")
 
 #: Returns the same task in an earlier run, to say why it is not cached.
 FindEarlier = Callable[[RecordedTask], RecordedTask | None]
@@ -191,15 +190,23 @@ def _inputs(layer: Layer, member: Member) -> Iterator[tuple[str, str]]:
             text = format_value(known[name])
         elif isinstance(binding := bindings[name], Constant):
             text = format_json(binding.value) if not isinstance(binding.value, str) else repr(binding.value)
-        elif isinstance(binding, FromTask):
-            text = f"{binding.task}.{readable_name(binding.output)}"
         elif isinstance(binding, FinalStatus):
             text = f"the final status of {binding.task}"
         elif isinstance(binding, FromInput) and binding.input in layer.inputs:
-            text = format_value(layer.inputs[binding.input])
+            text = _describe_known(binding, layer.inputs[binding.input])
         else:
-            text = "the item" if _LOOP_ITEM.search(binding.input) else readable_name(binding.input)
+            text = describe_source(binding)
         yield readable_name(name), _shorten(text)
+
+
+def _describe_known(binding: FromInput, value: Value) -> str:
+    """Return the value of an input whose source is known; its source if the value does not have the part of it."""
+    if binding.selector is None or isinstance(value, Artifact):
+        return format_value(value)
+    try:
+        return format_value(select(binding.selector, value))
+    except ExpressionError:
+        return describe_source(binding)
 
 
 def _shorten(text: str) -> str:
