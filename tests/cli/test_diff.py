@@ -62,6 +62,40 @@ def test_runs_that_are_the_same_exit_with_0(tmp_path: Path, capsys: pytest.Captu
     )
 
 
+def test_the_name_of_the_run_in_a_final_status_is_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dsl.component
+    def work(fails: bool) -> None:
+        assert not fails, "too few rows"
+
+    @dsl.component
+    def notify(status: dsl.PipelineTaskFinalStatus) -> str:
+        return status.state
+
+    @dsl.pipeline
+    def notified(fails: bool = False) -> None:
+        with dsl.ExitHandler(notify()):
+            work(fails=fails)
+
+    def start_notified(*, fails: bool) -> str:
+        runner = SubprocessRunner(use_venv=False)
+        local.run(notified, {"fails": fails}, runner=runner, pipeline_root=tmp_path, quiet=True, raise_on_error=False)
+        return local.get_run("latest", tmp_path).id
+
+    for fails in (False, True):
+        before, after = start_notified(fails=fails), start_notified(fails=fails)
+        assert diff(tmp_path, before, after) == 0, capsys.readouterr().out
+    capsys.readouterr()
+    assert diff(tmp_path, start_notified(fails=False), after, "--json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["divergence"] == {"task": "notify", "reason": "its input differs: status"}
+    [inputs] = [each["changes"] for each in document["sections"] if each["name"] == "inputs"]
+    assert [(each["subject"], each["before"]) for each in inputs] == [
+        ("notify: status", '{"state": "SUCCEEDED", "pipelineTaskName": "exit-handler-1"}')
+    ]
+
+
 def test_causes_come_first_then_what_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, after = start(tmp_path), start(tmp_path, 2, rate=0.3)
     assert diff(tmp_path, before, after) == 1
@@ -72,13 +106,93 @@ def test_causes_come_first_then_what_followed(tmp_path: Path, capsys: pytest.Cap
         "\n\nCode\n  train\n",
         "\n    -    return rate\n    +    ",
         "\n\nImages\n  train: python:3.11 → python:3.11-slim\n",
-        "\n\nFirst task with other outputs: train (its input differs: rate)\n",
+        "\n\nFirst task with other outputs: train (its code and image differ; its input differs: rate)\n",
         "\n\nOutputs\n  train: Output: 0.1 → 0.6  +0.5\n",
         "\n\nMetrics\n  train: metrics.accuracy: 0.1 → 0.6  +0.5\n",
     ]
     places = [shown.find(part) for part in parts]
     assert -1 not in places, shown
     assert places == sorted(places)
+
+
+_SCRIPT = """
+from standpipe import dsl
+
+@dsl.component
+def stamp() -> str:
+    import os  # a comment
+    return os.environ["STAMP"]
+
+@dsl.component
+def scale(x: int) -> int:
+    from factors import FACTOR
+    return x * 2 * FACTOR
+
+@dsl.component(packages_to_install=[])
+def read(data: dsl.Input[dsl.Dataset]) -> str:
+    with open(data.path) as file:
+        return file.read()
+
+@dsl.pipeline
+def job(uri: str, x: int = 1):
+    scale(x=x)
+    read(data=dsl.importer(artifact_uri=uri, artifact_class=dsl.Dataset).output)
+    stamp().set_env_variable("STAMP", "1")
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags", "task", "reason"),
+    [
+        ({"job.py": ("x * 2", "x * 3")}, (), "scale", "its code differs"),
+        ({"factors.py": ("5", "6")}, (), "scale", "its code differs"),
+        ({"factors.py": ("5", "6")}, ("-a", "x=2"), "scale", "its code differs; its input differs: x"),
+        ({"data.csv": ("a", "b")}, (), "read", "its input may differ, without a checksum: data"),
+        ({"data.csv": ("a", "b")}, ("--cache",), "importer", "what it imports differs"),
+        (
+            {"data.csv": ("a", "b"), "job.py": ("# a c", "# another c")},
+            ("--cache",),
+            "importer",
+            "what it imports differs",
+        ),
+        ({"job.py": ('"1"', '"2"')}, (), "stamp", "its settings differ"),
+        ({"job.py": ('os.environ["STAMP"]', "str(os.times())")}, (), "stamp", "its code differs"),
+    ],
+)
+def test_the_first_task_with_other_outputs_has_its_cause(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, tuple[str, str]],
+    flags: tuple[str, ...],
+    task: str,
+    reason: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"job.py": _SCRIPT, "factors.py": "FACTOR = 5", "data.csv": "a"}.items():
+        Path(name).write_text(text)
+    run = ["run", "job.py:job", "--no-venv", "--quiet", "--root", "runs", "-a", "uri=data.csv"]
+    assert main([*run, *(each for each in flags if each == "--cache")]) == 0
+    for name, change in changes.items():
+        Path(name).write_text(Path(name).read_text().replace(*change))
+    assert main([*run, *flags]) == 0
+    capsys.readouterr()
+    assert diff(Path("runs"), "latest", "--json") == 1
+    divergence = json.loads(capsys.readouterr().out)["divergence"]
+    assert divergence == {"task": task, "reason": reason}
+
+
+def test_a_task_without_a_known_cause_says_what_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    @dsl.component
+    def look() -> float:
+        import time
+
+        return time.time()
+
+    for _ in range(2):
+        local.run(look, runner=SubprocessRunner(use_venv=False), pipeline_root=tmp_path, quiet=True)
+    assert diff(tmp_path, "latest") == 1
+    assert "\nFirst task with other outputs: look (its code and inputs are the same)\n" in capsys.readouterr().out
 
 
 def test_one_run_is_compared_with_the_one_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +222,7 @@ def test_json_has_every_change(tmp_path: Path, capsys: pytest.CaptureFixture[str
     before, after = start(tmp_path), start(tmp_path, 2)
     assert diff(tmp_path, before, "--json", after) == 1
     shown = json.loads(capsys.readouterr().out)
-    assert shown["divergence"] == {"task": "train", "reason": "its inputs are the same"}
+    assert shown["divergence"] == {"task": "train", "reason": "its code and image differ"}
     sections = {each["name"]: each for each in shown["sections"]}
     assert [each["name"] for each in shown["sections"] if each["is_cause"]] == ["code", "images"]
     assert "-    return rate" in sections["code"]["changes"][0]["lines"]

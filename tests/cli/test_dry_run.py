@@ -207,6 +207,52 @@ def test_tasks_have_their_inputs_their_packages_and_what_decides_when_they_run(
     assert tasks["clean"]["starts"] == ["after exit-handler-1, whether or not it succeeds"]
 
 
+_FIELDS = """
+from standpipe import dsl
+
+@dsl.component
+def search() -> list:
+    return [{"rate": 1, "sizes": [1]}]
+
+@dsl.component
+def train(rate: int, settings: dict = {}) -> int:
+    return rate
+
+@dsl.pipeline
+def fields(known: list = [{"rate": 7}]):
+    with dsl.ParallelFor(search().output) as item:
+        train(rate=item.rate, settings=item)
+        with dsl.If(item.rate == 3):
+            train(rate=item.rate)
+        with dsl.ParallelFor(item.sizes) as size:
+            train(rate=size)
+        with dsl.ParallelFor([{"rate": 1}]) as constant:
+            train(rate=constant.rate)
+    with dsl.ParallelFor(known) as item:
+        with dsl.If(item.rate == 7):
+            train(rate=item.rate)
+"""
+
+
+def test_a_field_of_an_item_is_named_until_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("fields.py").write_text(_FIELDS)
+    assert main(["run", "fields.py:fields", "--dry-run", "--json"]) == 0
+    tasks = {task["path"]: task for task in json.loads(capsys.readouterr().out)["tasks"]}
+    trained = {path: task for path, task in tasks.items() if path.rpartition("/")[2].startswith("train")}
+    assert {path: task["sources"] for path, task in trained.items()} == {
+        "for-loop-1/*/train": {"rate": "the item's rate", "settings": "the item"},
+        "for-loop-1/*/condition-2/train-2": {"rate": "the item's rate"},
+        "for-loop-1/*/for-loop-3/*/train-3": {"rate": "the item"},
+        "for-loop-1/*/for-loop-5/*/train-4": {"rate": "the item's rate"},
+        "for-loop-6/0/condition-7/train-5": {},
+    }
+    assert trained["for-loop-6/0/condition-7/train-5"]["inputs"] == {"rate": 7, "settings": {}}
+    assert tasks["for-loop-1/*/condition-2"]["starts"] == ["if the item's rate == '3'"]
+    assert tasks["for-loop-1/*/for-loop-3"]["starts"] == ["for each item of the item's sizes"]
+    known = tasks["for-loop-6/0/condition-7"]
+    assert known["inputs"]["known-loop-item-subvar-rate"] == 7
+
+
 @pytest.mark.usefixtures("has_run")
 def test_the_text_is_a_tree_with_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "demo.py:demo", "--dry-run", "--cache", "-a", "n=3", "-a", "label=b"]) == 0

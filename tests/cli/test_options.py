@@ -48,3 +48,10 @@ def test_an_option_without_a_value_is_refused(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["run", "read.yaml", "--runner", "ray", "--runner-option", "auto"])
     assert "--runner-option: expected NAME=VALUE, got 'auto'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "watch", "resume", "rerun"])
+def test_the_help_says_that_no_venv_installs_packages(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "install missing packages into it" in " ".join(capsys.readouterr().out.split())

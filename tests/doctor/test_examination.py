@@ -238,7 +238,10 @@ def test_an_engine_that_is_missing_is_a_warning_with_the_way_to_one(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     answer = engines.check_engine(surroundings)
     assert answer.status == "warning"
-    assert answer.detail.endswith("The default runner needs none.")
+    assert answer.detail == (
+        f"No container engine answers at unix://{tmp_path}/none.sock: No such file or directory. The default runner "
+        "needs none."
+    )
     assert answer.fix.startswith("Start it, or correct DOCKER_HOST")
     gc.collect()
 

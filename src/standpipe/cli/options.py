@@ -86,7 +86,7 @@ def make_overrides(namespace: argparse.Namespace, *, default_runner: bool) -> Ov
 
 #: The flags of runners that have no value, as attributes of a namespace, with their help.
 _RUNNER_FLAGS = {
-    "no_venv": "run tasks in this environment instead of ones of their own",
+    "no_venv": "run tasks in this environment instead of ones of their own, and install missing packages into it",
     "no_init_containers": "run tasks without their init containers and sidecars, which only containers can have",
     "no_warm_imports": "let each task import its packages itself, instead of in a process that it is then a copy of",
 }

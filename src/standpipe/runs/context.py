@@ -58,6 +58,7 @@ class RunContext:
         redactor: redacts the run's secrets.
         debug: whether its task runs under a debugger, on the terminal of this process.
         rerun_of: the run and the task that this run reruns; empty for other runs.
+        inputs_of: the run and the task whose inputs a rerun has; empty if some were replaced, and for other runs.
         uncached: the tasks that are executed even if the cache has their outputs; for a DAG, all tasks in it.
         clock: tells the time of all that happens in the run.
     """
@@ -72,6 +73,7 @@ class RunContext:
     redactor: Redactor
     debug: bool | int = False
     rerun_of: str = ""
+    inputs_of: str = ""
     uncached: frozenset[TaskRef] = frozenset()
     clock: Clock = field(default_factory=SystemClock)
 

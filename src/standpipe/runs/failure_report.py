@@ -11,17 +11,19 @@ from pathlib import Path
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import ExecutorTask
-from standpipe.errors import StandpipeError
+from standpipe.errors import NoSuchRun, StandpipeError
 from standpipe.model import events
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.refs import RunInfo
+from standpipe.model.states import TaskState
 from standpipe.runs.current_code import CodeSource
 from standpipe.runs.driver import describe_timeout
 from standpipe.runs.preparation import UnpreparedTasks
 
 # Not in a function: if another thread defines a NamedTuple after Ctrl-C, CPython (3.11) exits with 1 instead of 130.
 from standpipe.runs.pulled import PulledRun, read_mark
+from standpipe.store.reading import run_row
 from standpipe.support.code_locations import describe_location
 from standpipe.support.shell_commands import standpipe_command
 
@@ -34,23 +36,26 @@ class Commands:
 
     Attributes:
         info: the run.
-        rerun_of: the run and the task that it reruns; then the suggestions are for those, as a rerun is only a trial.
+        rerun_of: the run and the task that it reruns; empty for other runs. It is that run which can be resumed.
+        inputs_of: the run and the task whose inputs it has, if it reruns one with exactly those. Then the suggestion is
+            to rerun that one, as a rerun is only a trial; otherwise no other run has the inputs.
         flags: the flags that set the options of the run.
         source: the code of its pipeline.
     """
 
     info: RunInfo
     rerun_of: str
+    inputs_of: str
     flags: Sequence[str]
     source: CodeSource
 
     def describe_rerun(self, task: str) -> str:
-        """Return how to rerun a task."""
-        run, _, path = (self.rerun_of or f"{self.info.id}/{task}").partition("/")
+        """Return how to rerun a task with the same inputs."""
+        run, _, path = (self.inputs_of or f"{self.info.id}/{task}").partition("/")
         command = self._command("rerun", run, path)
         if self.source.flags:
             return f"To rerun only this task, once you have edited {self.source.name}:\n    {command}"
-        if self._find_pulled(run):
+        if self._find_pulled(self._origin):
             return (
                 "To rerun only this task, once you have edited its script; without --script, the code of the cluster "
                 f"runs:\n    {self._command('rerun', run, path, '--script', 'SCRIPT')}"
@@ -61,8 +66,10 @@ class Commands:
         )
 
     def describe_resume(self) -> str:
-        """Return how to resume the run, or where it was pulled from."""
-        run = self.rerun_of.partition("/")[0] or self.info.id
+        """Return how to resume the run, or where it was pulled from; empty for a rerun of a run that succeeded."""
+        run = self._origin
+        if self.rerun_of and not self._is_resumable(run):
+            return ""
         if pulled := self._find_pulled(run):
             command = f"standpipe submit {self.source.name or 'TARGET'} --host {pulled.host}"
             return f"To start a new run on the cluster, once you have edited its code:\n    {command}"
@@ -78,6 +85,16 @@ class Commands:
         """Return how to see the rest about a task."""
         command = standpipe_command("show", self.info.pipeline_root, self.info.id, task)
         return f"Its traceback, inputs and attempts:\n    {command}"
+
+    @property
+    def _origin(self) -> str:
+        return self.rerun_of.partition("/")[0] or self.info.id
+
+    def _is_resumable(self, run: str) -> bool:
+        try:
+            return run_row(Path(self.info.pipeline_root), run).state is not TaskState.SUCCEEDED
+        except NoSuchRun:
+            return False  # it was deleted meanwhile
 
     def _find_pulled(self, run: str) -> PulledRun | None:
         return read_mark(StateLayout(Path(self.info.pipeline_root)).run_folder(run))
@@ -112,15 +129,15 @@ def failure_report(
         has_traceback: whether the report has the traceback, which the user has not seen among the task's output.
     """
     files = f"All files of the run are in {folder}."
-    next_step = commands.describe_resume()
+    next_steps = list(filter(None, [commands.describe_resume()]))
     finish = f"The run finished with status {end.state.value}. {files}"  # scripts look for the words of kfp.local
     if stop_reason:
         others = [fact for fact in end.failures if not stop_reason.explains(fact.task)]
         sentences = [_sentence(other, info) for other in others]
-        return "\n\n".join((f"Run {info.id} was stopped: {_end(stop_reason)}", *sentences, finish, next_step))
+        return "\n\n".join((f"Run {info.id} was stopped: {_end(stop_reason)}", *sentences, finish, *next_steps))
     if not end.failures:
         reason = describe_timeout(timeout) if timeout else "cancellation was requested"
-        return "\n\n".join((f"Run {info.id} was cancelled: {reason}.", files, next_step))
+        return "\n\n".join((f"Run {info.id} was cancelled: {reason}.", files, *next_steps))
     first, *others = end.failures
     parts = [_sentence(first, info), *_error_details(first.failure, has_traceback=has_traceback)]
     if has_command := _has_run(first, machine):
@@ -129,7 +146,7 @@ def failure_report(
     parts.append(finish)
     if has_command:
         parts.append(commands.describe_rerun(str(first.task)))
-    return "\n\n".join((*parts, next_step))
+    return "\n\n".join((*parts, *next_steps))
 
 
 def _end(error: StandpipeError) -> str:

@@ -83,6 +83,7 @@ def start(
     arguments: Mapping[str, Any],
     *,
     rerun_of: str = "",
+    inputs_of: str = "",
     debug: bool | int = False,
     is_recorded: bool = False,
 ) -> PipelineTask:
@@ -93,12 +94,13 @@ def start(
         component: the component or pipeline to run.
         arguments: its inputs by name.
         rerun_of: the run and the task that this run reruns; empty for other runs.
+        inputs_of: the run and the task whose inputs a rerun has; empty if some were replaced, and for other runs.
         debug: whether its task runs under a debugger.
         is_recorded: whether the component is from the run store, with the modules that it imported then.
     """
     plan = component.plan if is_recorded else add_modules(component.plan, options)
     with restrict_umask(options.umask):
-        return _start(options, component, plan, arguments, rerun_of, debug=debug)
+        return _start(options, component, plan, arguments, rerun_of, inputs_of, debug=debug)
 
 
 def _start(
@@ -107,6 +109,7 @@ def _start(
     plan: Plan,
     arguments: Mapping[str, Any],
     rerun_of: str,
+    inputs_of: str,
     *,
     debug: bool | int,
 ) -> PipelineTask:
@@ -125,7 +128,9 @@ def _start(
         try:
             workspace = make_workspace(options, plan, folder)
             info = make_run_info(options, plan, folder, workspace, redactor)
-            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug, rerun_of)
+            context = RunContext(
+                options, plan, info, folder, workspace, cluster, cache, redactor, debug, rerun_of, inputs_of
+            )
             inputs = to_values(arguments)
             if not rerun_of:  # the arguments of a call are constants of the author, those of a rerun are recorded data
                 inputs = parse_value(inputs)
@@ -263,7 +268,11 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
     timeout = get_timeout(context.plan) if result.timed_out else 0
     assert isinstance(task.component, BaseComponent), "only those are started"
     commands = Commands(
-        context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
+        context.info,
+        context.rerun_of,
+        context.inputs_of,
+        context.options.command_options,
+        find_code_source(task.component),
     )
     report = failure_report(
         context.info,

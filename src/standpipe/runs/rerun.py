@@ -107,6 +107,7 @@ def rerun_task(
     component.file = current.file if current else ""
     recorded = {name: task.inputs[name] for name in component.inputs if name in task.inputs}
     arguments = {**recorded, **to_values(get_arguments(component))}
+    inputs_of = f"{stored.row.id}/{ref}" if arguments == recorded else ""
     try:
         fit_inputs(arguments, component.plan.root.inputs, str)  # before anything of the new run is written
     except InputError as error:
@@ -124,7 +125,13 @@ def rerun_task(
             _announce_downloads(origin.path or str(ref), arguments, stores)
     rerun_of = f"{origin.row.id}/{origin.path or ref}"
     return start(
-        options, component, from_values(arguments), rerun_of=rerun_of, debug=debug, is_recorded=current is None
+        options,
+        component,
+        from_values(arguments),
+        rerun_of=rerun_of,
+        inputs_of=inputs_of,
+        debug=debug,
+        is_recorded=current is None,
     )
 
 

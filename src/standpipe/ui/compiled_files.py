@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from standpipe.errors import ArgumentError
-from standpipe.model.layout import COMPILED_ENDINGS
+from standpipe.model.layout import COMPILED_ENDINGS, RUN_STORE_FILE
 from standpipe.model.plan import Plan
 
 #: How deep folders are searched, how many entries are looked at, and how many files are opened.
@@ -16,24 +18,36 @@ _MAX_DEPTH = 4
 _MAX_ENTRIES = 5_000
 _MAX_FILES = 200
 
-#: What compiled files begin with, or have near their end, and how many bytes of both are read.
-_HEADER, _FIELD = b"# PIPELINE DEFINITION", b"schemaVersion"
+#: How many bytes of the beginning and of the end of a file are read. A compiled file has the version of its schema near
+#: its end, at the top level, as the keys are in order.
 _READ_BYTES = 16 * 1024
+
+#: What compiled files in YAML begin with, or else have at the beginning of a line.
+_HEADER = b"# PIPELINE DEFINITION"
+_YAML_VERSION = re.compile(rb"^schemaVersion: *['\"]?2\.", re.MULTILINE)
+
+#: Kubernetes manifests of compiled pipelines have both.
+_MANIFEST = re.compile(rb"^apiVersion: *pipelines\.kubeflow\.org/", re.MULTILINE)
+_MANIFEST_KIND = re.compile(rb"^kind: *PipelineVersion\b", re.MULTILINE)
+
+#: The version in JSON, not in a string, and what decides at which level it is: braces and brackets outside of strings.
+_JSON_VERSION = re.compile(rb'(?<!\\)"schemaVersion"\s*:\s*(?="2\.)')
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_DEPTH = {b"}": 1, b"]": 1, b"{": -1, b"[": -1}
+
+#: How the name of the folder of a run ends.
+_TIME_OF_RUN = re.compile(r"-\d{4}(?:-\d{2}){5}-\d{6}$")
 
 #: Folders with nothing that a user compiles.
 _SKIPPED = {"node_modules", "__pycache__", "site-packages"}
 
 
-def find_compiled_files(folder: Path, pipeline_root: Path) -> list[str]:
+def find_compiled_files(folder: Path) -> list[str]:
     """Return the paths of compiled pipelines below a folder, relative to it. The search is bounded.
 
-    Args:
-        folder: the folder.
-        pipeline_root: the folder of the runs, which is not searched.
+    Folders of runs, and pipeline roots below the folder, are not searched: their files belong to tasks.
     """
-    candidates = (
-        path for path in islice(_walk(folder, pipeline_root), _MAX_ENTRIES) if path.endswith(COMPILED_ENDINGS)
-    )
+    candidates = (path for path in islice(_walk(folder), _MAX_ENTRIES) if path.endswith(COMPILED_ENDINGS))
     return sorted(os.path.relpath(path, folder) for path in islice(candidates, _MAX_FILES) if _is_compiled(path))
 
 
@@ -68,25 +82,30 @@ def compiled_file(folder: Path, path: str) -> Path:
     return file
 
 
-def _walk(folder: Path, pipeline_root: Path) -> Iterator[str]:
+def _walk(folder: Path) -> Iterator[str]:
     """Yield the paths of files, those of a folder before those of the folders in it."""
-    level = [os.fspath(folder)]
+    top = os.fspath(folder)
+    level = [top]
     for _ in range(_MAX_DEPTH):
         deeper: list[str] = []
         for each in level:
             try:
-                with os.scandir(each) as entries:
-                    for entry in sorted(entries, key=lambda entry: entry.name):
-                        yield entry.path
-                        if entry.is_dir(follow_symlinks=False) and not _is_skipped(entry, pipeline_root):
-                            deeper.append(entry.path)
+                with os.scandir(each) as scanned:
+                    entries = sorted(scanned, key=lambda entry: entry.name)
             except OSError:
                 continue  # it was removed, or belongs to somebody else
+            is_root = any(entry.name == RUN_STORE_FILE for entry in entries)
+            if is_root and each != top:
+                continue
+            for entry in entries:
+                yield entry.path
+                if entry.is_dir(follow_symlinks=False) and not _is_skipped(entry.name, is_root):
+                    deeper.append(entry.path)
         level = deeper
 
 
-def _is_skipped(entry: os.DirEntry[str], pipeline_root: Path) -> bool:
-    return entry.name.startswith(".") or entry.name in _SKIPPED or Path(entry.path) == pipeline_root
+def _is_skipped(name: str, is_in_root: bool) -> bool:
+    return name.startswith(".") or name in _SKIPPED or (is_in_root and _TIME_OF_RUN.search(name) is not None)
 
 
 def _is_compiled(path: str) -> bool:
@@ -94,9 +113,18 @@ def _is_compiled(path: str) -> bool:
         return False
     try:
         with open(path, "rb") as file:
-            begin = file.read(_READ_BYTES)
+            begin = file.read(_READ_BYTES).removeprefix(BOM_UTF8)
             file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BYTES))
             end = file.read(_READ_BYTES)
     except OSError:
         return False
-    return begin.startswith(_HEADER) or _FIELD in end
+    if begin.lstrip().startswith(b"{"):
+        return any(_count_open(end[match.end() :]) == 1 for match in _JSON_VERSION.finditer(end))
+    if begin.startswith(_HEADER) or _YAML_VERSION.search(end):
+        return True
+    return bool(_MANIFEST.search(begin) and (_MANIFEST_KIND.search(begin) or _MANIFEST_KIND.search(end)))
+
+
+def _count_open(rest: bytes) -> int:
+    """Return how many objects and lists are open where the rest of a JSON text begins."""
+    return sum(_DEPTH.get(match[0], 0) for match in _STRING_OR_BRACKET.finditer(rest))

@@ -434,6 +434,43 @@ def test_many_threads_build_once(venvs: Venvs, tmp_path: Path, notices: list[str
     assert not any(notice.startswith("Waiting") for notice in notices)
 
 
+class _Waiting(Cancellation):
+    """Tells when a build has asked first whether it is cancelled, as builds do while they wait for another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_asked = threading.Event()
+
+    def __bool__(self) -> bool:
+        self.has_asked.set()
+        return super().__bool__()
+
+
+def test_threads_that_wait_for_a_build_that_fails_share_its_error(
+    venvs: Venvs, tmp_path: Path, notices: list[str]
+) -> None:
+    url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+    wanted = function("one==9", index_urls=(url,))
+    lock = tmp_path / "envs" / f"{venv._recipe(venv.base_python(), wanted).key}.lock"
+    lock.parent.mkdir()
+    waiting = [_Waiting() for _ in range(4)]
+    with lock.open("w") as held, ThreadPoolExecutor(4) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        builds = [pool.submit(venvs.python, wanted, inform=notices.append, cancel=each) for each in waiting]
+        for each in waiting:
+            assert each.has_asked.wait(30)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        errors = {str(build.exception(timeout=60)) for build in builds}
+
+    building = "Building an environment with one==9. Later tasks will reuse it."
+    assert notices.count(building) == 1
+    assert len(errors) == 1
+    assert errors.pop().startswith("The packages one==9 cannot be installed")
+    with pytest.raises(EnvironmentBuildError, match="The packages one==9 cannot be installed"):
+        venvs.python(wanted, inform=notices.append)  # such as the build of a retry
+    assert notices.count(building) == 2
+
+
 def test_one_thread_at_a_time_looks_for_uv(monkeypatch: pytest.MonkeyPatch) -> None:
     inside: list[int] = []
 

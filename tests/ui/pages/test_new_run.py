@@ -83,6 +83,7 @@ def test_the_form_has_a_field_for_each_input(client: Client) -> None:
     assert "the first of &#34;them&#34; &amp; more" in page.text
     names = re.findall(r'name="(input:[^"]*)"', page.text)
     assert names == ["input:a", "input:b", "input:settings"]
+    assert "Packages that are missing are installed into it." in page.text
     assert 'value="2"' in page.text
     assert html.escape('"scale": 1') in page.text.replace("&#34;", "&quot;")
 

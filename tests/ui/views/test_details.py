@@ -84,7 +84,7 @@ def test_a_rerun_names_its_origin(tmp_path: Path) -> None:
     shown = view(rerun)
 
     assert {each.label: each.text for each in shown.facts}["Rerun of"] == f"{run.id}/detailed"
-    assert shown.commands[0].text == f"standpipe rerun --root {tmp_path} {run.id} detailed"
+    assert shown.commands[0].text == f"standpipe rerun --root {tmp_path} {rerun.id} detailed"
 
 
 def test_values_are_text_or_json() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from standpipe import compiler, dsl, local
+from standpipe.dsl import Dataset, Output
 from standpipe.errors import ArgumentError, SpecError, StorageError
 from standpipe.history import Artifact
+from standpipe.ir import ManifestNames, emit, write_manifests
+from standpipe.local import SubprocessRunner
 from standpipe.model.types import ArtifactInput, ArtifactType, Input, ParameterInput, ParameterType
 from standpipe.ui.compiled_files import find_compiled_files, read_compiled_file
 from standpipe.ui.views.new_run import Earlier, Field, make_fields, parse_fields
@@ -200,8 +206,72 @@ def test_compiled_files_are_found_and_others_are_not(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("a: 1")
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "broken.yaml").symlink_to(tmp_path / "nothing")
-    assert find_compiled_files(tmp_path, tmp_path / "runs") == ["a.yaml", "in/b.json", "in/deep/c.yml"]
-    assert find_compiled_files(tmp_path / "nothing", tmp_path) == []
+    (tmp_path / "runs" / "runs.sqlite").touch()
+    assert find_compiled_files(tmp_path) == ["a.yaml", "in/b.json", "in/deep/c.yml"]
+    assert find_compiled_files(tmp_path / "nothing") == []
+
+
+@dsl.component
+def show_rows(rows: Output[Dataset]) -> None:
+    from pathlib import Path
+
+    Path(rows.path).write_text("{}")
+
+
+@dsl.component
+def compile_rows(copy: Output[Dataset]) -> None:
+    from pathlib import Path
+
+    copy.uri = copy.path = f"{copy.path}.yaml"
+    Path(copy.path).write_text("# PIPELINE DEFINITION\n# Name: x\nschemaVersion: 2.1.0\n")
+
+
+@dsl.pipeline
+def show_all() -> None:
+    show_rows()
+    compile_rows()
+
+
+@pytest.mark.parametrize("root", ["runs", "in/deep/runs", "."])
+def test_files_of_tasks_are_not_offered_in_whatever_pipeline_root(tmp_path: Path, root: str) -> None:
+    runner = SubprocessRunner(use_venv=False)
+    local.run(show_all, runner=runner, pipeline_root=tmp_path / root, quiet=True)
+    assert {path.name for path in (tmp_path / root).rglob("*") if path.suffix in (".json", ".yaml")} >= {
+        "copy.yaml",
+        "request.json",
+    }
+    (tmp_path / "jobs").mkdir()
+    compiler.Compiler().compile(show_all, str(tmp_path / "jobs" / "rows.yaml"))
+    assert find_compiled_files(tmp_path) == ["jobs/rows.yaml"]
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_only_a_pipeline_at_the_top_level_of_a_file_is_offered(tmp_path: Path, indent: int | None) -> None:
+    spec = emit(show_all.plan)
+    assert "schemaVersion" in str(spec["components"])  # of an artifact
+    documents: dict[str, object] = {
+        "pipeline": spec,
+        "unsorted": dict(reversed(spec.items())),
+        "component": spec["components"],
+        "job": {"pipelineSpec": spec},
+        "jobs": [spec],
+        "text": {"text": json.dumps(spec), "more": {}},
+        "manifest": {"schemaVersion": 2, "layers": []},
+    }
+    for name, document in documents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(document, indent=indent))
+    (tmp_path / "nested.yaml").write_text("spec:\n" + textwrap.indent(_COMPILED, "  "))
+    (tmp_path / "artifact.yaml").write_text("schemaTitle: system.Dataset\nschemaVersion: 0.0.1\n")
+    assert find_compiled_files(tmp_path) == ["pipeline.json", "unsorted.json"]
+    assert read_compiled_file(tmp_path, "unsorted.json") == read_compiled_file(tmp_path, "pipeline.json")
+
+
+@pytest.mark.parametrize("with_pipeline", [False, True])
+def test_manifests_of_pipelines_are_offered(tmp_path: Path, *, with_pipeline: bool) -> None:
+    names = ManifestNames("rows", "rows", "rows-1", "rows-1")
+    write_manifests(show_all.plan, tmp_path / "manifest.yaml", names, with_pipeline=with_pipeline)
+    (tmp_path / "other.yaml").write_text("apiVersion: v1\nkind: Secret\n")
+    assert find_compiled_files(tmp_path) == ["manifest.yaml"]
 
 
 @pytest.mark.parametrize("path", ["../a.yaml", "/etc/hosts.yaml", "link.yaml", "a.txt", "a\0.yaml", "~/a.yaml"])

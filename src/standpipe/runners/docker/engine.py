@@ -142,7 +142,7 @@ def _no_engine(reason: str) -> str:
         )
     else:
         advice = "Install Docker (https://docs.docker.com/engine/install/) or Podman, and start its service."
-    return f"No container engine answers at {address}: {reason}\n{advice}\n{_ALTERNATIVE}"
+    return f"No container engine answers at {address}: {reason.rstrip('.')}.\n{advice}\n{_ALTERNATIVE}"
 
 
 @dataclass(frozen=True)

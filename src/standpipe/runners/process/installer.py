@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
@@ -70,6 +70,41 @@ class Build(NamedTuple):
             yield
         finally:
             lock.release()
+
+
+class FailedBuilds:
+    """The last error of each environment that could not be built, for builds that waited for the one that failed."""
+
+    def __init__(self) -> None:
+        self._errors: dict[Hashable, EnvironmentBuildError] = {}
+
+    @contextmanager
+    def building(self, key: Hashable, lock: threading.Lock, build: Build) -> Iterator[None]:
+        """Hold a lock during the block, which builds an environment.
+
+        If another build of the same environment has failed during the wait for the lock, this one fails with its error:
+        it would do the same again, with the same notices. A later build, such as that of a retry, is not affected.
+
+        Args:
+            key: what tells the environment from others.
+            lock: the lock that builds of this environment hold.
+            build: the build.
+
+        Raises:
+            EnvironmentBuildError: if that build has failed, or this one is cancelled.
+        """
+        former = self._errors.get(key)
+        with build.holding(lock):
+            error = self._errors.get(key)
+            if error is not None and error is not former:
+                raise type(error)(*error.args) from error
+            try:
+                yield
+            except EnvironmentBuildError as failure:
+                if not build.cancel:
+                    self._errors[key] = failure
+                raise
+            self._errors.pop(key, None)
 
 
 #: Held while `sysconfig` is used, which in Python 3.10 to 3.12 fails in a thread while another is the first to use it.

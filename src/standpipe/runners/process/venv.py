@@ -24,7 +24,14 @@ from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
 from standpipe.runners.component_imports import is_importable
 from standpipe.runners.package_indexes import drop_password, hide_password, resolve_indexes
-from standpipe.runners.process.installer import Build, check_packages, describe_packages, install, make_venv
+from standpipe.runners.process.installer import (
+    Build,
+    FailedBuilds,
+    check_packages,
+    describe_packages,
+    install,
+    make_venv,
+)
 from standpipe.runners.process.pip_options import Arguments, Option, parse_arguments
 from standpipe.runners.process.pip_settings import pip_settings
 from standpipe.support.locks import lock_file
@@ -67,6 +74,7 @@ class Venvs:
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.abspath(root))
         self._locks: dict[str, threading.Lock] = {}
+        self._failures = FailedBuilds()
         self._marks = UsageMarks(self._root)
 
     def python(
@@ -88,7 +96,7 @@ class Venvs:
         build = Build(inform, Cancellation() if cancel is None else cancel)
         self._marks.hold(recipe.key, keep_waiting=build.check)  # so that `standpipe prune` does not remove it
         if not _is_complete(folder):
-            with build.holding(self._locks.setdefault(recipe.key, threading.Lock())):
+            with self._failures.building(recipe.key, self._locks.setdefault(recipe.key, threading.Lock()), build):
                 try:
                     _build_once(recipe, folder, build)
                 except OSError as error:
@@ -158,6 +166,7 @@ class CurrentEnvironment:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._failures = FailedBuilds()
         self._installed: set[_Recipe] = set()
 
     def python(
@@ -179,7 +188,7 @@ class CurrentEnvironment:
             return python
         recipe = _recipe(python, function, variables)
         build = Build(inform, Cancellation() if cancel is None else cancel)
-        with build.holding(self._lock):
+        with self._failures.building(recipe, self._lock, build):
             if recipe not in self._installed:
                 recipe.install(python, build)
                 self._installed.add(recipe)

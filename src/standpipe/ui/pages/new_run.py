@@ -125,7 +125,7 @@ def _choose(request: Request, file: str = "", problem: _Problem | None = None) -
         "new_run.html",
         422 if problem else 200,
         origin=None,
-        files=find_compiled_files(folder, source.root),
+        files=find_compiled_files(folder),
         folder=os.fspath(folder),
         runs=_newest_of_each_pipeline(source.runs()),
         file=file,

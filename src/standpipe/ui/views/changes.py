@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from standpipe.history.records import Artifact, Value
@@ -82,6 +82,15 @@ def make_section(name: str, title: str, changes: Iterable[Change]) -> Section:
     """Return a section with as many of its changes as are shown."""
     listed = list(changes)
     return Section(name, title, tuple(listed[:MAX_CHANGES]), max(0, len(listed) - MAX_CHANGES))
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Return one word or more as text.
+
+    >>> join_words(["code", "packages", "image"])
+    'code, packages and image'
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def merge_equal(changes: Iterable[Change]) -> list[Change]:

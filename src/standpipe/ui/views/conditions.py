@@ -1,12 +1,14 @@
-"""Conditions of tasks as their author would write them in Python."""
+"""Conditions of tasks, and the sources of their inputs, as their author would write them in Python."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from standpipe.model.expressions import (
     Call,
     Comparison,
+    Expression,
     Index,
     Literal,
     Logical,
@@ -21,6 +23,12 @@ from standpipe.model.plan import FromInput, FromTask, Node
 #: The prefix of the inputs and outputs that the compiler adds to conditions, loops and exit handlers.
 _COMPILER_PREFIX = "pipelinechannel--"
 
+#: What the KFP SDK calls the items of loops and their fields (2.17.3, `dsl/for_loop.py`); the last one counts.
+_LOOP_ITEM = re.compile(r".*(?:-loop-item|loop-item-param-\d+)(?:-subvar-(?P<field>.+))?")
+
+#: What a selector of a field begins with.
+_WHOLE = Call("parseJson", Variable("string_value"))
+
 #: Functions that the compiler adds to convert the operands of a comparison.
 _CONVERSIONS = {"int", "double", "bool", "string"}
 
@@ -32,6 +40,28 @@ _WORDS = {"&&": " and ", "||": " or "}
 def readable_name(name: str) -> str:
     """Return the name of an input or output without what the compiler adds."""
     return name.removeprefix(_COMPILER_PREFIX)
+
+
+def describe_source(binding: FromInput | FromTask) -> str:
+    """Return where an input comes from, such as `make.Output`, `rate`, `the item` or `the item's rate`."""
+    if isinstance(binding, FromTask):
+        return f"{binding.task}.{readable_name(binding.output)}{_describe_part(binding.selector)}"
+    name, part = binding.input, _describe_part(binding.selector)
+    item = _LOOP_ITEM.fullmatch(name)
+    if item is None:
+        return readable_name(name) + part
+    part = (f".{item['field']}" if item["field"] else "") + part
+    return f"the item's {part[1:]}" if part.startswith(".") else f"the item{part}"
+
+
+def _describe_part(selector: Expression | None) -> str:
+    """Return what a selector reads, as `.field`; in brackets if it is no field."""
+    if selector is None:
+        return ""
+    keys, tree = "", selector.tree
+    while isinstance(tree, Index) and isinstance(tree.key, Literal):
+        keys, tree = f".{tree.key.value}{keys}", tree.operand
+    return keys if tree == _WHOLE else f"[{selector.text}]"
 
 
 def describe_condition(node: Node, siblings: Iterable[Node]) -> str:
@@ -88,9 +118,9 @@ def _describe_index(tree: Index, node: Node) -> str:
 def _describe_input(name: str, node: Node) -> str:
     """Return what an input is bound to: a task, followed by the name of its output unless that is `Output`."""
     binding = node.inputs.get(name)
-    if isinstance(binding, FromTask):
-        return binding.task if binding.output == "Output" else f"{binding.task}.{readable_name(binding.output)}"
-    return readable_name(binding.input if isinstance(binding, FromInput) else name)
+    if isinstance(binding, FromTask) and binding.output == "Output" and not binding.selector:
+        return binding.task
+    return describe_source(binding if isinstance(binding, (FromInput, FromTask)) else FromInput(name))
 
 
 def _describe_operand(tree: Tree, node: Node) -> str:

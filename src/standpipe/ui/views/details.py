@@ -146,7 +146,8 @@ def _commands(run: Run, script: str) -> Iterator[CommandLine]:
         yield from _commands_of_cluster(run, pulled)
     elif run.rerun_of:
         origin, _, path = run.rerun_of.partition("/")
-        yield CommandLine("Rerun the task", standpipe_command("rerun", root, origin, path))
+        own = next((task.rerun_command for task in run.all_tasks() if task.rerun_command), "")  # has its inputs
+        yield CommandLine("Rerun the task", own or standpipe_command("rerun", root, origin, path))
     elif run.status in _RESUMABLE:
         yield CommandLine("Resume with the recorded code", standpipe_command("resume", root, run.id))
         if script:

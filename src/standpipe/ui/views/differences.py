@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from standpipe.history import Run, Status
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
-from standpipe.ui.views.changes import Section, compare_values, make_section
+from standpipe.ui.views.changes import Section, compare_values, join_words, make_section
 from standpipe.ui.views.plan_differences import compare_plans
-from standpipe.ui.views.task_differences import Divergence, compare_tasks, find_divergence, parameters_in, tasks_by_path
+from standpipe.ui.views.task_differences import Divergence, compare_tasks, find_divergence, parameters_in
 
 #: The sections with what users change; the others have what follows from it.
 CAUSES = frozenset({"parameters", "code", "packages", "images", "settings", "definition", "inputs"})
@@ -51,7 +51,7 @@ class Differences:
         if not self.sections:
             return "The two runs do not differ in anything that is recorded."
         parts = [f"{section.title.partition(',')[0].lower()} ({section.count})" for section in self.sections]
-        return f"Differences in {_join(parts)}."
+        return f"Differences in {join_words(parts)}."
 
 
 def compare_runs(before: RecordedRun, after: RecordedRun) -> Differences:
@@ -62,7 +62,7 @@ def compare_runs(before: RecordedRun, after: RecordedRun) -> Differences:
         after: the other run.
     """
     sections = [section for section in _sections(before, after) if section.changes]
-    divergence = find_divergence(tasks_by_path(before.run), tasks_by_path(after.run))
+    divergence = find_divergence(before.run, after.run, (before.plan, after.plan))
     return Differences(before.run.id, after.run.id, tuple(sections), tuple(_notes(before, after)), divergence)
 
 
@@ -90,7 +90,3 @@ def _notes(before: RecordedRun, after: RecordedRun) -> Iterator[str]:
             )
         if each.run.status is Status.RUNNING:
             yield f"{each.run.id} is in progress: it may still change."
-
-
-def _join(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

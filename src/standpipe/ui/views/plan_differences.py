@@ -26,6 +26,7 @@ from standpipe.model.plan import (
 )
 from standpipe.model.types import ParameterInput
 from standpipe.ui.views.changes import Change, Section, compare_texts, compare_values, make_section, merge_equal
+from standpipe.ui.views.planned import PlannedTask
 
 
 def compare_plans(before: Plan, after: Plan) -> Iterator[Section]:
@@ -46,6 +47,21 @@ def compare_plans(before: Plan, after: Plan) -> Iterator[Section]:
     settings += compare_values(before.pipeline_config, after.pipeline_config, "pipeline ")
     yield make_section("settings", "Settings", settings)
     yield make_section("definition", "Pipeline definition", _definition(before, after))
+
+
+def compare_executors(before: PlannedTask, after: PlannedTask) -> Iterator[str]:
+    """Yield which parts of a task differ: its code but for comments and format, packages, image, or settings."""
+    old, new = before.executor, after.executor
+    if old is None or new is None:
+        return
+    if any(not change.note for change in _code("", old, new)):
+        yield "code"
+    if any(_packages("", old, new)):
+        yield "packages"
+    if any(_images("", old, new)):
+        yield "image"
+    if _settings_of(old) != _settings_of(new) or before.kubernetes != after.kubernetes:
+        yield "settings"
 
 
 def _pairs(before: Plan, after: Plan) -> Iterator[tuple[str, Executor, Executor]]:

@@ -15,7 +15,7 @@ from standpipe.model.plan import (
     RawItems,
     TriggerStrategy,
 )
-from standpipe.ui.views.conditions import describe_condition, readable_name
+from standpipe.ui.views.conditions import describe_condition, describe_source
 from standpipe.ui.views.layers import Crumb, Layer, Member
 from standpipe.ui.views.values import format_json
 
@@ -102,11 +102,9 @@ def _list_items(node: Node) -> str:
 
 def _describe_source(node: Node, items: InputItems) -> str:
     binding = node.inputs.get(items.input)
-    if isinstance(binding, FromTask):
-        return f"{binding.task}.{readable_name(binding.output)}"
-    if isinstance(binding, FromInput):
-        return readable_name(binding.input)
+    if isinstance(binding, (FromInput, FromTask)):
+        return describe_source(binding)
     if isinstance(binding, Constant):
         text = " ".join(format_json(binding.value).split())
         return text if len(text) <= _MAX_ITEMS else f"{text[:_MAX_ITEMS]}…"
-    return readable_name(items.input)
+    return describe_source(FromInput(items.input))

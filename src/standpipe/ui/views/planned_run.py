@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from standpipe.errors import StandpipeError
-from standpipe.history import Status
+from standpipe.history import Artifact, Status
 from standpipe.history.records import Value
 from standpipe.history.render import format_value
+from standpipe.model.evaluation import select
+from standpipe.model.expressions import ExpressionError
 from standpipe.model.frozen import field, frozen
-from standpipe.model.plan import Constant, Container, FinalStatus, FromInput, FromTask, PythonFunction
+from standpipe.model.plan import Constant, Container, FinalStatus, FromInput, PythonFunction
 from standpipe.model.templates import print_value
 from standpipe.runs.dry_run import DryRun
 from standpipe.ui.views.cache import RecordedTask, view_cache
-from standpipe.ui.views.conditions import readable_name
+from standpipe.ui.views.conditions import describe_source, readable_name
 from standpipe.ui.views.layers import Layer, Member, find_layer
 from standpipe.ui.views.plan_layers import describe_start, in_order, inner_layer
 from standpipe.ui.views.values import format_json
@@ -25,9 +27,6 @@ RUN, CACHED, IMPORT, SKIP, FAIL, LATER, GROUP = "run", "cached", "import", "skip
 
 #: The most characters of a value.
 _MAX_VALUE = 60
-
-#: What the KFP SDK calls the items of loops (2.17.3, `dsl/for_loop.py`).
-_LOOP_ITEM = re.compile(r"-loop-item$|loop-item-param-\d+$")
 
 #: Returns the same task in an earlier run, to say why it is not cached.
 FindEarlier = Callable[[RecordedTask], RecordedTask | None]
@@ -197,14 +196,12 @@ def _inputs(layer: Layer, member: Member) -> Iterator[tuple[str, str]]:
             text = format_value(known[name])
         elif isinstance(binding := bindings[name], Constant):
             text = format_json(binding.value) if not isinstance(binding.value, str) else repr(binding.value)
-        elif isinstance(binding, FromTask):
-            text = f"{binding.task}.{readable_name(binding.output)}"
         elif isinstance(binding, FinalStatus):
             text = f"the final status of {binding.task}"
         elif isinstance(binding, FromInput) and binding.input in layer.inputs:
-            text = format_value(layer.inputs[binding.input])
+            text = _describe_known(binding, layer.inputs[binding.input])
         else:
-            text = "the item" if _LOOP_ITEM.search(binding.input) else readable_name(binding.input)
+            text = describe_source(binding)
         yield readable_name(name), _shorten(text)
 
 
@@ -218,8 +215,24 @@ def _known_values(layer: Layer, member: Member) -> Iterator[tuple[str, Value]]:
         elif isinstance(binding := bindings[name], Constant):
             if print_value(binding.value) == binding.value:  # otherwise it has placeholders
                 yield readable_name(name), binding.value
-        elif isinstance(binding, FromInput) and binding.input in layer.inputs and binding.selector is None:
-            yield readable_name(name), layer.inputs[binding.input]
+        elif isinstance(binding, FromInput) and binding.input in layer.inputs:
+            with suppress(ExpressionError):
+                yield readable_name(name), _select(binding, layer.inputs[binding.input])
+
+
+def _describe_known(binding: FromInput, value: Value) -> str:
+    """Return the value of an input whose source is known; its source if the value does not have the part of it."""
+    try:
+        return format_value(_select(binding, value))
+    except ExpressionError:
+        return describe_source(binding)
+
+
+def _select(binding: FromInput, value: Value) -> Value:
+    """Return the part of a value that an input gets; raise an ExpressionError if the value does not have it."""
+    if binding.selector is None or isinstance(value, Artifact):
+        return value
+    return select(binding.selector, value)
 
 
 def _shorten(text: str) -> str:

@@ -8,21 +8,29 @@ from math import inf
 from standpipe.history import Run, Task
 from standpipe.history.records import Artifact, Value, first_line
 from standpipe.model.frozen import frozen
+from standpipe.model.plan import Importer, Plan
 from standpipe.ui.views.changes import (
     Change,
     Section,
     artifact_text,
     compare_values,
+    join_words,
     make_section,
     same_content,
     same_value,
 )
 from standpipe.ui.views.metrics import Metrics, read_metrics
+from standpipe.ui.views.plan_differences import compare_executors
+from standpipe.ui.views.planned import PlannedTask, find_planned
+
+#: The fields that a `PipelineTaskFinalStatus` always has as JSON; the name of the run differs in each run.
+_RUN_NAME = "pipelineJobResourceName"
+_FINAL_STATUS = {"state", _RUN_NAME, "pipelineTaskName"}
 
 
 @frozen
 class Divergence:
-    """The first task whose outputs differ. `reason` is what differed before it, as far as that is known."""
+    """The first task whose outputs differ. `reason` is what else differs about it, as far as that is known."""
 
     task: str
     reason: str
@@ -33,16 +41,44 @@ def tasks_by_path(run: Run) -> dict[str, Task]:
     return {task.path: task for task in run.all_tasks()}
 
 
-def find_divergence(before: Mapping[str, Task], after: Mapping[str, Task]) -> Divergence | None:
-    """Return the first task, in the order in which the tasks ended, that has other outputs than before."""
-    common = [(before[path], task) for path, task in after.items() if path in before and not task.children]
+def find_divergence(before: Run, after: Run, plans: tuple[Plan | None, Plan | None]) -> Divergence | None:
+    """Return the first task, in the order in which the tasks ended, that has other outputs than before.
+
+    Args:
+        before: the run to compare with.
+        after: the other run.
+        plans: the Plans of the two runs; None where it is not known.
+    """
+    earlier = tasks_by_path(before)
+    common = [(earlier[task.path], task) for task in after.all_tasks() if task.path in earlier and not task.children]
     different = [(old, new) for old, new in common if old.outputs and new.outputs and list(_output_changes(old, new))]
     if not different:
         return None
     old, new = min(different, key=lambda pair: pair[1].ended.timestamp() if pair[1].ended else inf)
-    names = [change.subject for change in compare_values(old.inputs, new.inputs)]
-    inputs = "its input differs: " if len(names) == 1 else "its inputs differ: "
-    return Divergence(new.path, inputs + ", ".join(names) if names else "its inputs are the same")
+    return Divergence(new.path, _explain(old, new, find_planned(plans[0], old), find_planned(plans[1], new)))
+
+
+def _explain(old: Task, new: Task, old_plan: PlannedTask | None, new_plan: PlannedTask | None) -> str:
+    """Return what differs of a task besides its outputs, as phrases."""
+    parts = list(compare_executors(old_plan, new_plan)) if old_plan and new_plan else None
+    reasons = []
+    if parts:
+        reasons.append(f"its {join_words(parts)} {'differs' if parts in (['code'], ['image']) else 'differ'}")
+    if names := [change.subject for change in compare_values(_comparable(old.inputs), _comparable(new.inputs))]:
+        reasons.append(f"its input{'s differ' if len(names) > 1 else ' differs'}: {', '.join(names)}")
+    if reasons:
+        return "; ".join(reasons)
+    if new_plan and isinstance(new_plan.executor, Importer):
+        return "what it imports differs"
+    if unknown := [name for name, value in new.inputs.items() if _is_content_unknown(old.inputs.get(name), value)]:
+        return f"its input{'s'[: len(unknown) > 1]} may differ, without a checksum: {', '.join(unknown)}"
+    return "its inputs are the same" if parts is None else "its code and inputs are the same"
+
+
+def _is_content_unknown(old: Value, new: Value) -> bool:
+    """Return whether artifacts are at the same place in both runs, such as a file of the user, without checksums."""
+    pairs = zip(_artifacts_in(old), _artifacts_in(new), strict=False)
+    return any(one.uri == other.uri and not (one.digest or other.digest) for one, other in pairs)
 
 
 def compare_tasks(before: Run, after: Run) -> Iterator[Section]:
@@ -82,8 +118,21 @@ def _artifacts_only(values: Mapping[str, Value]) -> dict[str, Value]:
 def _without_own(values: Mapping[str, Value]) -> dict[str, Value]:
     """Return the inputs but for artifacts that a task of the run made, which are compared as its outputs."""
     return {
-        name: value for name, value in values.items() if all(item.producer is None for item in _artifacts_in(value))
+        name: value
+        for name, value in _comparable(values).items()
+        if all(item.producer is None for item in _artifacts_in(value))
     }
+
+
+def _comparable(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the inputs of a task, without the name of the run in a `PipelineTaskFinalStatus`."""
+    return {name: _without_run(value) for name, value in values.items()}
+
+
+def _without_run(value: Value) -> Value:
+    if not isinstance(value, dict) or value.keys() - {"error"} != _FINAL_STATUS:
+        return value
+    return {name: field for name, field in value.items() if name != _RUN_NAME}
 
 
 def _artifacts_in(value: Value) -> list[Artifact]:
