@@ -55,7 +55,7 @@ def describe_source(binding: FromInput | FromTask) -> str:
 
 
 def _describe_part(selector: Expression | None) -> str:
-    """Return what a selector reads, as `.field`; in brackets if it is no field."""
+    """Return what a selector reads, as `.field`; in brackets if that is not a field."""
     if selector is None:
         return ""
     keys, tree = "", selector.tree
