@@ -26,7 +26,7 @@ def echo(text: str) -> str:
 
 
 @dsl.component
-def echo(text: str) -> str: ...
+def echo_for_exit_codes(text: str) -> str: ...
 
 
 #: Command lines that succeed, in the folder of the fixture.
@@ -42,7 +42,7 @@ SUCCEED = {
     "artifacts": "artifacts latest",
     "diff": "diff latest latest",
     "resume": "resume latest --quiet",
-    "rerun": "rerun latest echo --quiet",
+    "rerun": "rerun latest echo-for-exit-codes --quiet",
     "report": "report latest",
     "export": "export latest --openlineage",
     "delete": "delete latest",
@@ -93,7 +93,7 @@ FAIL = [
     ("diff latest latest --root=", 2),
     ("prune --cache --dry-run --cache-root=", 2),
     ("resume latest --script=", 2),
-    ("rerun latest echo --module=", 2),
+    ("rerun latest echo-for-exit-codes --module=", 2),
 ]
 
 
@@ -104,10 +104,10 @@ def fail() -> None:
 @pytest.fixture
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with scripts, compiled files, a run and a damaged run store."""
-    runner = FakeRunner(echo=lambda text: text, fail=fail)
+    runner = FakeRunner(echo_for_exit_codes=lambda text: text, fail=fail)
     monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: runner.open())
     monkeypatch.chdir(tmp_path)
-    compiler.Compiler().compile(echo, "echo.yaml")
+    compiler.Compiler().compile(echo_for_exit_codes, "echo.yaml")
     compiler.Compiler().compile(dsl.component(fail), "fail.yaml")
     texts = {
         "script.py": SCRIPT,
@@ -120,7 +120,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in texts.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)
-    local.run(echo, {"text": "x"}, runner=runner, pipeline_root="local_outputs", quiet=True)
+    local.run(echo_for_exit_codes, {"text": "x"}, runner=runner, pipeline_root="local_outputs", quiet=True)
 
 
 def exit_code(line: str) -> int:
