@@ -123,7 +123,7 @@ def new_parser(
             "arguments", nargs=argparse.REMAINDER, metavar="...", help="the arguments of a script, which runs unchanged"
         )
     parser.add_argument(
-        "--dry-run",
+        _DRY_RUN,
         action="store_true",
         help="show what would run, what is cached and why the rest is not, and start nothing",
     )

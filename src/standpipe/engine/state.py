@@ -23,7 +23,7 @@ from standpipe.engine.tasks import (
 )
 from standpipe.engine.topology import Topologies
 from standpipe.engine.transitions import IllegalTransition, Transitions
-from standpipe.engine.unprepared import UnpreparedTasks
+from standpipe.engine.unprepared import UnpreparedFailures
 from standpipe.model.events import (
     AttemptFailed,
     AttemptStarted,
@@ -74,7 +74,7 @@ class RunState:
         self.failures: list[TaskFailed] = []  # without those of DAGs and loops that failed because of a part
         self.cancel_requests = 0
         self.stop_reason = ""
-        self.unprepared = UnpreparedTasks()
+        self.unprepared = UnpreparedFailures()
         self._later = later
         self._earlier_attempts: dict[TaskRef, int] = {}  # the number of attempts before the run was resumed
 
@@ -280,7 +280,7 @@ class RunState:
         self.pool.release_all()
         self.queue = ReadyQueue()
         self.cancel_requests, self.stop_reason = 0, ""
-        self.unprepared = UnpreparedTasks()
+        self.unprepared = UnpreparedFailures()
         self.startable.clear()
         self.finishable.clear()
         self.failures.clear()

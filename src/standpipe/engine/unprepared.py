@@ -12,7 +12,7 @@ from standpipe.model.refs import TaskRef
 _Names = tuple[str, ...]
 
 
-class UnpreparedTasks:
+class UnpreparedFailures:
     """The tasks that cannot be set up, with the failure of each."""
 
     def __init__(self) -> None:
