@@ -79,9 +79,11 @@ function reveal() {
 
 const UNREACHABLE = document.querySelector(".connection").textContent;
 
-// Shows why this page is not up to date; nothing if the text is empty.
+// Shows why this page is not up to date; nothing if the text is empty. Browsers draw a frame for any text that is set, also
+// if it is the same: each event would cost the run that is shown as much as half a refresh.
 function notify(text) {
   const line = document.querySelector(".connection");
+  if (text === (line.hidden ? "" : line.textContent)) return;
   line.textContent = text;
   line.hidden = !text;
 }
