@@ -52,7 +52,10 @@ def test_what_a_fork_copies_is_no_hazard(case: str, tmp_path: Path) -> None:
 HAZARDS = {
     "a thread": ("threading.Thread(target=signal.pause, name='metrics', daemon=True).start()", "thread 'metrics'"),
     "a thread without a name": ("_thread.start_new_thread(signal.pause, ())", "started"),
-    "a process": ("kept = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL)", "started a process"),
+    "a process": (
+        "kept = subprocess.Popen(['sleep', '9'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)",
+        "started a process",
+    ),
     "a file": ("kept = open('data.db', 'w')", " open"),
     "a locked file": ("import fcntl; kept = open('data.db', 'w'); fcntl.flock(kept, fcntl.LOCK_EX)", " open"),
     "a socket": ("kept = socket.socket()", " open"),
