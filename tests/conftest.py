@@ -17,15 +17,27 @@ from standpipe.runs.current_code import IMPORTED_SCRIPT
 
 SECONDS_FOR_SLOW_TESTS = 900
 
+#: The tests whose subprocesses are measured: of tasks, of the command line, of the server, and what only a new process
+#: can show. To measure those of all tests takes half as long again.
+MEASURED = (
+    "tests/check/",
+    "tests/cli/",
+    "tests/kfp_compat/",
+    "tests/runners/",
+    "tests/ui/test_server.py",
+    "tests/worker/",
+)
+
 # Tests run in parallel and on busy machines, so the time of one example is not checked.
 settings.register_profile("standpipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("standpipe")
 
 
 def pytest_configure() -> None:
-    """Handle Ctrl-C also if the tests were started in the background, where it is ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Handle signals also if the tests were started in the background or by `nohup`, where they are ignored."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reset the options that a test sets with `local.init` when the test ends."""
     monkeypatch.setattr(local, "_defaults", None)
+
+
+@pytest.fixture(autouse=True)
+def _few_measured_subprocesses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let coverage measure the subprocesses of some tests only."""
+    if not request.node.nodeid.startswith(MEASURED):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(autouse=True)
