@@ -56,9 +56,9 @@ def kinds_of_facts(root: Path) -> list[str]:
         return [kind for (kind,) in db.execute("SELECT kind FROM facts ORDER BY seq")]
 
 
-def run(root: Path, target: Any, runner: LocalRunner) -> Any:
+def run(root: Path, target: Any, runner: LocalRunner, **options: Any) -> Any:
     arguments = {"text": "x"} if target is say else {}
-    return local.run(target, arguments, runner=runner, pipeline_root=root, quiet=True)
+    return local.run(target, arguments, runner=runner, pipeline_root=root, quiet=True, **options)
 
 
 def test_a_root_that_becomes_read_only_is_an_error_and_keeps_its_files(root: Path) -> None:
@@ -79,7 +79,7 @@ def test_only_the_task_fails_if_the_disk_it_filled_has_space_afterwards(root: Pa
         say(text="x")
 
     with pytest.raises(TaskFailed, match=r"Task 'fill' failed: OSError: \[Errno 28\] No space left on device"):
-        run(root, beside, local.SubprocessRunner(use_venv=False))
+        run(root, beside, local.SubprocessRunner(use_venv=False), max_parallel=1)  # one after the other
     kinds = kinds_of_facts(root)
     assert kinds[-1] == "RunEnded"
     assert "TaskSucceeded" in kinds
