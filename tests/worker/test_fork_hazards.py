@@ -53,7 +53,7 @@ HAZARDS = {
     "a thread": ("threading.Thread(target=signal.pause, name='metrics', daemon=True).start()", "thread 'metrics'"),
     "a thread without a name": ("_thread.start_new_thread(signal.pause, ())", "started"),
     "a process": (
-        "kept = subprocess.Popen(['sleep', '9'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)",
+        "kept = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)",
         "started a process",
     ),
     "a file": ("kept = open('data.db', 'w')", " open"),

@@ -6,8 +6,9 @@ import json
 import os
 import socket
 import struct
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -456,21 +457,31 @@ def test_an_unreadable_payload_says_so(root: Path) -> None:
     assert read_preview(artifact(path), root).note == "The payload cannot be read: Permission denied."
 
 
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Keep coverage out of a test that measures time: it multiplies that."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
+
+
 @pytest.mark.parametrize(
     "content",
     [
         *(b"a,b\n" + b'"x\ny",2\n' * 2_000_000, b"[" + b"1," * 4_000_000 + b"1]", b"x" * 20_000_000),
         *(b"# a\n" * 4_000_000, b'"' * 20_000_000, b'{"a": 1}\n' * 2_000_000, bytes(20_000_000)),
-        *(b"1" * 120_000 + b",2\n" + b"1,2\n", b">" * 200_000, b"*a" * 30_000, b"[" * 30_000 + b"\n"),
+        *(b"1" * 120_000 + b",2\n" + b"1,2\n", b">" * 200_000, b"*a" * 100_000, b"[" * 100_000 + b"\n"),
     ],
     ids=range(11),
 )
 @pytest.mark.parametrize("type", ["system.Dataset", "system.Markdown"])
+@pytest.mark.usefixtures("untraced")
 def test_no_content_takes_long(read: Read, content: bytes, type: str) -> None:
     begin = time.process_time()
     read(content, type)
 
-    assert time.process_time() - begin < 2  # seconds; 0.3 on an idle machine
+    assert time.process_time() - begin < 2  # seconds; at most 0.7 on an idle machine
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass")))
