@@ -220,9 +220,10 @@ def variant(client: DockerClient, script: str = "true", **config: Any) -> Iterat
         client.images.remove(tag)
 
 
-def containers_of(client: DockerClient, run: str) -> list[str]:
+def containers_of(client: DockerClient, run: str, *, running: bool = False) -> list[str]:
+    """The containers of a run; with `running` none that Docker lists while it makes them, and cannot describe yet."""
     # The other way to list them looks at each, which may be gone by then.
-    found = client.api.containers(all=True, filters={"label": f"standpipe.run={run}"})
+    found = client.api.containers(all=not running, filters={"label": f"standpipe.run={run}"})
     return [str(container["Id"]) for container in found]
 
 

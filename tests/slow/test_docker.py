@@ -163,8 +163,7 @@ def test_a_task_that_was_killed_for_its_memory_is_out_of_memory(make_bench: Make
 def test_a_container_that_somebody_removed_has_failed(bench: Bench, docker_client: DockerClient) -> None:
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.shell, "sleep 60")
-        container = wait_for(lambda: containers_of(docker_client, bench.run_id))[0]
-        wait_for(lambda: docker_client.containers.get(container).status == "running")
+        container = wait_for(lambda: containers_of(docker_client, bench.run_id, running=True))[0]
         docker_client.api.remove_container(container, force=True)
         outcome = running.result(timeout=20)
     assert not outcome.succeeded

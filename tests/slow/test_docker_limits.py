@@ -52,10 +52,7 @@ def test_the_limit_of_cores_reaches_the_engine(bench: Bench, docker_client: Dock
     cancel = Cancellation()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.run, request, cancel=cancel)
-        label = {
-            "label": f"standpipe.run={bench.run_id}"
-        }  # of those that run: Docker lists others before it knows them
-        (container,) = wait_for(lambda: [str(each["Id"]) for each in docker_client.api.containers(filters=label)])
+        (container,) = wait_for(lambda: containers_of(docker_client, bench.run_id, running=True))
         host = docker_client.containers.get(container).attrs["HostConfig"]
         start = int(time.time())
         cancel.set(urgent=True)
