@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from standpipe.history import Artifact
 from standpipe.ui.views import previews
 from standpipe.ui.views.parquet import ParquetInfo, read_parquet_info
-from standpipe.ui.views.parquet_rows import find_library, read_parquet_rows
 from standpipe.ui.views.previews import Preview, read_preview
 from standpipe.ui.views.tables import Table
 
@@ -98,14 +97,3 @@ def test_rows_are_read_once_as_long_as_the_file_stays(tmp_path: Path, monkeypatc
     assert first.content.rows == tuple(rows)
     assert first == again
     assert len(calls) == 2
-
-
-@pytest.mark.skipif(not find_library(), reason="no library for Parquet is installed")
-def test_a_library_reads_the_first_rows(tmp_path: Path) -> None:
-    preview = show(tmp_path / "x")
-
-    assert isinstance(preview.content, Table)
-    assert preview.content.rows[0][:6] == ("1", "a", "0.5", "true", "2026-11-30", "['x']")
-    assert preview.content.rows[2][1] == preview.content.rows[2][3] == ""
-    with (tmp_path / "x").open("rb") as file:
-        assert read_parquet_rows(file.fileno(), find_library(), rows=2, columns=1) == [("1",), ("2",)]
