@@ -36,6 +36,7 @@ ALL: dict[str, Measure] = {
         authoring.import_time,
         chains.build,
         chains.next_task,
+        chains.in_process_chain,
         chains.large_parameter,
         ui.ui_first_page,
         ui.ui_large_run,

@@ -88,3 +88,4 @@ class TestPodRunner(IsolatedRunnerContract):
     # Files that are no outputs stay in the pod.
     test_files_have_the_permissions_of_the_request = None  # type: ignore[assignment]
     test_what_is_pending_when_the_function_returns_is_written = None  # type: ignore[assignment]
+    test_files_in_global_variables_are_complete = None  # type: ignore[assignment]

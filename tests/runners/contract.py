@@ -7,6 +7,7 @@ each imports what it needs.
 
 from __future__ import annotations
 
+import gzip
 import inspect
 import json
 import stat
@@ -18,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -163,6 +165,19 @@ def leave_open(path: str) -> None:
 
     builtins.file = open(path, "w")  # type: ignore[attr-defined]  # noqa: SIM115  stays open
     builtins.file.write("rows")  # type: ignore[attr-defined]
+
+
+def leave_globals_open(path: str) -> None:
+    import gzip
+    import zipfile
+
+    global rows, packed, archive
+    rows = open(path, "w")  # type: ignore[name-defined]  # noqa: SIM115  they stay open
+    packed = gzip.open(path + ".gz", "wt")  # type: ignore[name-defined]  # noqa: SIM115
+    archive = zipfile.ZipFile(path + ".zip", "w")  # type: ignore[name-defined]
+    rows.write("rows")  # type: ignore[name-defined]
+    packed.write("packed rows")  # type: ignore[name-defined]
+    archive.writestr("member", "archived rows")  # type: ignore[name-defined]
 
 
 def variables(names: list) -> dict:
@@ -353,6 +368,15 @@ class IsolatedRunnerContract(RunnerContract):
 
         assert harness.run(harness.request(leave_open, {"path": str(path)})).succeeded
         assert path.read_text() == "rows"
+
+    @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+    def test_files_in_global_variables_are_complete(self, harness: Harness) -> None:
+        path = harness.root / "run" / "task-1" / "rows"  # in the folder of the task
+
+        assert harness.run(harness.request(leave_globals_open, {"path": str(path)})).succeeded
+        assert path.read_text() == "rows"
+        assert gzip.decompress(Path(f"{path}.gz").read_bytes()) == b"packed rows"
+        assert ZipFile(f"{path}.zip").read("member") == b"archived rows"
 
     def test_an_exception_is_in_the_log(self, harness: Harness) -> None:
         log = Kept()

@@ -76,6 +76,7 @@ class TestInProcessRunner(RunnerContract):
         """It is empty: a result can depend on all of this process, so it is not cached."""
         assert harness.runner.fingerprint(harness.request(add, {"a": 1, "b": 2})) == ""
 
+    test_files_in_global_variables_are_complete = IsolatedRunnerContract.test_files_in_global_variables_are_complete
     test_an_exception_is_in_the_log = IsolatedRunnerContract.test_an_exception_is_in_the_log
     test_environment_variables_are_those_of_the_request = (
         IsolatedRunnerContract.test_environment_variables_are_those_of_the_request

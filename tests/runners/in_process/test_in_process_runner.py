@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import linecache
 import logging
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -254,6 +256,33 @@ def test_a_task_can_run_a_pipeline(tmp_path: Path) -> None:
 
     log = local.get_run("latest").log("in-process-outer")
     assert "from the inner task" in log
+
+
+def test_what_was_there_before_a_task_is_not_collected_with_what_it_leaves() -> None:
+    old: list[object] = [threading.Event()]
+    old.append(old)
+    dropped = weakref.ref(old[0])
+    gc.collect()
+    gc.disable()
+    try:
+        del old
+        in_process_thread()
+        assert dropped() is not None
+        assert gc.get_freeze_count() == 0
+        gc.collect()
+        assert dropped() is None
+    finally:
+        gc.enable()
+
+
+def test_what_the_users_code_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        in_process_thread()
+        assert 0 < gc.get_freeze_count() <= frozen  # some of it is dropped
+    finally:
+        gc.unfreeze()
 
 
 def test_nothing_is_cached() -> None:
