@@ -6,10 +6,8 @@ BIN := .venv/bin
 KFP := .cache/kfp-2.17.3
 # Libraries that build on the KFP SDK, each with its version: the slow tests compile what they define.
 LIBRARIES := .cache/libraries-2
-# Ray, beside all that the tests need.
-RAY := .cache/ray-2.60.0
-# The schemas of Kubernetes, and its client, beside all that the tests need.
-KUBERNETES := .cache/kubernetes-1.37.0
+# Ray, and a client of Kubernetes with its schemas, beside all that the tests need.
+CLUSTERS := .cache/clusters-1
 # An S3 server and other stand-ins for clouds, for the slow tests of artifact stores.
 SERVERS := .cache/servers-1
 # A server of MLflow, and what validates events of OpenLineage.
@@ -19,10 +17,11 @@ PYTHONS := 3.10 3.13 3.14?
 # One worker more than there are cores: many tests wait for processes.
 workers := $(shell $(PYTHON) -c 'import os; print(min(5, (os.cpu_count() or 1) + 1))')
 parallel := -n $(workers) --dist worksteal
-# The slow tests of a file share what takes long to make.
-parallel_files := -n $(workers) --dist loadfile
+# The slow tests of a file share what takes long to make. In the order of their names, files of few long tests are not the
+# last ones, for which most workers would wait.
+parallel_files := -n $(workers) --dist loadfile --no-loadscope-reorder
 bootstrap := @$(PYTHON) scripts/bootstrap
-slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow test-podman test-ray test-kubernetes)
+slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow test-podman test-clusters)
 
 # uv uses the index and the certificates that are configured for pip.
 ifdef PIP_INDEX_URL
@@ -40,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow test-podman test-ray test-kubernetes chaos check lint types docs screenshots terminal-picture bench dist lock clean
+.PHONY: help demo test coverage test-pythons test-slow test-podman test-clusters chaos check lint types docs screenshots terminal-picture bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -71,14 +70,11 @@ test-slow: $(KFP)/complete $(LIBRARIES)/complete $(SERVERS)/complete $(TRACKERS)
 		STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python STANDPIPE_TRACKERS_PYTHON=$(TRACKERS)/bin/python \
 		scripts/run-tests $(BIN)/python -m slow --durations=10 $(parallel_files) $(ARGS)
 
-test-ray: $(RAY)/complete $(SERVERS)/complete ## run the tests of the runner on Ray clusters, with a real Ray
+# Half of the time, starting tasks on Ray leaves cores idle, which the others use.
+test-clusters: $(CLUSTERS)/complete $(SERVERS)/complete ## run the tests of the runners on Ray and on Kubernetes; the latter as root
 	$(bootstrap) dev
-	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src scripts/run-tests $(RAY)/bin/python -m slow tests/ray $(ARGS)
-
-test-kubernetes: $(KUBERNETES)/complete $(SERVERS)/complete ## run the tests of the runner on Kubernetes, with a server for tests; as root
-	$(bootstrap) dev
-	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src scripts/run-tests $(KUBERNETES)/bin/python -m slow -n 2 --dist worksteal \
-		tests/kubernetes $(ARGS)
+	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src scripts/run-tests $(CLUSTERS)/bin/python -m slow $(parallel_files) \
+		tests/ray tests/kubernetes $(ARGS)
 
 # Sixty containers in a row, and sixteen at once, are for Docker: Podman takes longer for each.
 test-podman: ## run the main tests of containers on Podman, if it can run containers here
@@ -117,7 +113,7 @@ terminal-picture: ## record a run on a terminal for docs/images/terminal.svg
 	$(bootstrap) dev
 	$(BIN)/python scripts/terminal-picture $(ARGS)
 
-bench: $(KFP)/complete $(SERVERS)/complete $(RAY)/complete ## compare the speed with others and with an earlier commit; ARGS=--quick: a minute; ARGS="--only docker": some rows
+bench: $(KFP)/complete $(SERVERS)/complete $(CLUSTERS)/complete ## compare the speed with others and with an earlier commit; ARGS=--quick: a minute; ARGS="--only docker": some rows
 	$(bootstrap)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
@@ -135,7 +131,8 @@ lock: ## pin the newest releases in requirements.lock; ARGS='-P ruff': of one pa
 		--no-emit-find-links --custom-compile-command 'make lock' --group build --group dev --group docs \
 		$(or $(ARGS),--upgrade) --output-file requirements.lock pyproject.toml
 
-# The KFP SDK, in an environment of its own: tests and benchmarks compare Standpipe with it.
+# The KFP SDK, in an environment of its own: tests and benchmarks compare Standpipe with it. Of the other environments
+# Python compiles only what is imported.
 $(KFP)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(KFP)
@@ -145,28 +142,21 @@ $(KFP)/complete:
 $(LIBRARIES)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LIBRARIES)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(LIBRARIES)/bin/python 'kfp[kubernetes]==2.17.3' \
+	$(BIN)/uv pip install --quiet --python $(LIBRARIES)/bin/python 'kfp[kubernetes]==2.17.3' \
 		google-cloud-pipeline-components==2.22.0 kubeflow-kale==2.3.0 rich docker
 	touch $@
 
-$(RAY)/complete:
+$(CLUSTERS)/complete:
 	$(bootstrap) dev
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RAY)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(RAY)/bin/python --requirements pyproject.toml --group dev \
-		'ray[client]==2.60.0'
-	touch $@
-
-$(KUBERNETES)/complete:
-	$(bootstrap) dev
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(KUBERNETES)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KUBERNETES)/bin/python --requirements pyproject.toml \
-		--group dev lightkube==1.0.1 lightkube-models==1.37.0.8 kubernetes-validate==1.37.0
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CLUSTERS)
+	$(BIN)/uv pip install --quiet --python $(CLUSTERS)/bin/python --requirements pyproject.toml --group dev \
+		'ray[client]==2.60.0' lightkube==1.0.1 lightkube-models==1.37.0.8 kubernetes-validate==1.37.0
 	touch $@
 
 $(SERVERS)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SERVERS)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(SERVERS)/bin/python 'moto[s3,server]==5.2.5' \
+	$(BIN)/uv pip install --quiet --python $(SERVERS)/bin/python 'moto[s3,server]==5.2.5' \
 		boto3==1.44.8
 	npm install --silent --no-audit --no-fund --prefix $(SERVERS) azurite@3.35.0 || \
 		echo "The tests with Azurite are left out: npm could not install it."
@@ -175,7 +165,7 @@ $(SERVERS)/complete:
 $(TRACKERS)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TRACKERS)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(TRACKERS)/bin/python mlflow==3.17.2 openlineage-python==1.54.0
+	$(BIN)/uv pip install --quiet --python $(TRACKERS)/bin/python mlflow==3.17.2 openlineage-python==1.54.0
 	touch $@
 
 clean: ## remove everything that the targets create

@@ -9,8 +9,8 @@ import subprocess
 from rows.row import Options, measured_row, milliseconds
 from sides import BENCHMARKS, Failed, Sides
 
-#: The environment with Ray, which `make test-ray` makes.
-PYTHON = BENCHMARKS.parent / ".cache" / "ray-2.60.0" / "bin" / "python"
+#: The environment with Ray, which `make test-clusters` makes.
+PYTHON = BENCHMARKS.parent / ".cache" / "clusters-1" / "bin" / "python"
 
 
 @measured_row(

@@ -1,4 +1,4 @@
-"""The tests of the runner on Kubernetes, which `make test-kubernetes` runs in an environment with its schemas.
+"""The tests of the runner on Kubernetes, which `make test-clusters` runs in an environment with its schemas.
 
 They have a server of their own, whose nodes need root for the mounts of containers.
 """

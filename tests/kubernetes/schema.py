@@ -31,7 +31,7 @@ _MEBIBYTE = 1024**2
 @cache
 def _definitions() -> dict[str, Any]:
     spec = find_spec("kubernetes_validate")
-    assert spec, "kubernetes-validate is missing: make test-kubernetes"
+    assert spec, "kubernetes-validate is missing: make test-clusters"
     assert spec.origin
     folder = Path(spec.origin).parent / "kubernetes-json-schema" / f"v{VERSION}-local-strict"
     text = (folder / "_definitions.json").read_text().replace("/api/_definitions.json#/", "#/")

@@ -1,4 +1,4 @@
-"""The tests of the runner on Ray clusters, which `make test-ray` runs in an environment that has Ray."""
+"""The tests of the runner on Ray clusters, which `make test-clusters` runs in an environment that has Ray."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,15 +76,9 @@ def theirs(python: str, modules: list[str], tmp_path_factory: pytest.TempPathFac
 def ours(
     python: str, ours_environment: dict[str, str], modules: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Compile each module in a process of its own, so that each import is the first."""
     folder = tmp_path_factory.mktemp("ours")
-
-    def compile_module(module: str) -> None:
-        command: list[str | Path] = [python, "-c", AS_KFP, PROGRAM, folder, module]
-        subprocess.run(command, check=True, capture_output=True, env=ours_environment)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(compile_module, modules))
+    command: list[str | Path] = [python, "-c", AS_KFP, PROGRAM, "--apart", folder, *modules]
+    subprocess.run(command, check=True, capture_output=True, env=ours_environment)
     return folder
 
 

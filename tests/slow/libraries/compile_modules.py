@@ -1,14 +1,19 @@
 """Compiles what modules define, with whatever `kfp` is at hand: python compile_modules.py <folder> <module> ...
 
+With `--apart` before the folder, a process is forked for each module, so that each import is the first.
+
 A module is a name or the path of a file. Leaves in the folder `<module>.<name>.yaml` for every component or pipeline in
 it, or the same with `.error` if it does not compile, and `<module>.error` if it cannot be imported. An error has the
 names of the exception's classes in its first line.
 """
 
 import importlib.util
+import multiprocessing
+import os
 import sys
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -51,5 +56,13 @@ def write_error(file: Path, error: Exception) -> None:
     file.write_text(f"{bases}\n{''.join(traceback.format_exception(error))}", encoding="utf-8")
 
 
+def compile_apart(folder: Path, *modules: str) -> None:
+    with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+        pool.map(partial(main, folder), modules, chunksize=1)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    if sys.argv[1] == "--apart":
+        compile_apart(Path(sys.argv[2]), *sys.argv[3:])
+    else:
+        main(Path(sys.argv[1]), *sys.argv[2:])
