@@ -79,6 +79,19 @@ def unload() -> None:
         gc.collect()
 
 
+def release() -> None:
+    """Drop the module of the component in a process that continues, and its global variables that can be closed.
+
+    Those are files and the like, which the collector would close before what they hold back is written. The others stay
+    for functions that the component has registered somewhere.
+    """
+    component = sys.modules.pop(MODULE_NAME, None)
+    if component is not None:
+        variables = vars(component)
+        for name in [name for name, value in variables.items() if hasattr(type(value), "close")]:
+            del variables[name]
+
+
 @lru_cache(maxsize=MOST_PROGRAMS)
 def compiled(source: str, name: str, sections: Sections = ()) -> Compiled:
     """Return the code of a program whose function `name` is called, compiled once for all tasks of a fork server.

@@ -10,7 +10,6 @@ import sys
 from collections import deque
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from types import ModuleType
 from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Sequence
 
 from .breakpoints import install_hook
@@ -19,7 +18,7 @@ from .kfp_shim import install
 from .models import adapt
 from .process_state import MODULES_FOLDER
 from .report import report
-from .source import MODULE_NAME, MOST_PROGRAMS, Sections, compiled, load_function, unload
+from .source import MOST_PROGRAMS, Sections, compiled, load_function, release, unload
 from .usage import write
 
 #: The size, in bytes, up to which a request is read and compiled before the fork.
@@ -125,7 +124,7 @@ def run_here(path: str, *, call: Optional[Call] = None) -> int:
     def execute() -> None:
         with _collected_garbage():
             custom = _execute(request, call)
-            _close_globals(sys.modules.pop(MODULE_NAME, None))
+            release()  # outputs are read next
         if custom:
             from .custom_paths import copy_payloads  # costs 5 ms, and few artifacts have a custom path
 
@@ -154,17 +153,6 @@ def _collected_garbage() -> Iterator[None]:
         finally:
             if freezes:
                 gc.unfreeze()
-
-
-def _close_globals(component: Optional[ModuleType]) -> None:
-    """Drop the files and the like that are global variables of a component: outputs are read next.
-
-    The collector would close a file before what it holds back is written. Other global variables stay for functions
-    that the component has registered somewhere.
-    """
-    variables = vars(component) if component else {}  # the component may have removed itself
-    for name in [name for name, value in variables.items() if hasattr(type(value), "close")]:
-        del variables[name]
 
 
 def _attempt(request: Request, execute: Callable[[], None]) -> int:
