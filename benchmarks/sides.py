@@ -62,9 +62,11 @@ class Side:
         with scratch() as folder:
             return time_command([str(self.python.parent / arguments[0]), *arguments[1:]], folder, self.environment)
 
-    def chains(self, lengths: list[int], runner: str = "SubprocessRunner", packages: tuple[str, ...] = ()) -> Chains:
-        """Run chains of trivial tasks, one after another in one process."""
-        result = self.run("chain.py", runner=runner, packages=packages, lengths=lengths)
+    def chains(
+        self, lengths: list[int], runner: str = "SubprocessRunner", packages: tuple[str, ...] = (), objects: int = 0
+    ) -> Chains:
+        """Run chains of trivial tasks, one after another in one process, which holds that many other objects."""
+        result = self.run("chain.py", runner=runner, packages=packages, lengths=lengths, objects=objects)
         return Chains(result["seconds"], result["max_rss"] / MAX_RSS_PER_MB)
 
     def time_script(self, path: Path, folder: Path) -> float:

@@ -1,7 +1,7 @@
 from standpipe import dsl, local
 
-# Runs chains of trivial tasks. Argument: {"runner": …, "packages": […], "lengths": […], "to": file}. It writes to that
-# file, as JSON, the seconds of each chain, in order, and the peak memory of this process.
+# Runs chains of trivial tasks. Argument: {"runner": …, "packages": […], "lengths": […], "objects": number, "to": file}.
+# It writes to that file, as JSON, the seconds of each chain, in order, and the peak memory of this process.
 import json
 import resource
 import sys
@@ -9,6 +9,7 @@ import time
 
 request = json.loads(sys.argv[1])
 local.init(runner=getattr(local, request["runner"])())
+others = [[number] for number in range(request["objects"])]  # which have nothing to do with the chains
 
 
 @dsl.component(packages_to_install=request["packages"])

@@ -56,12 +56,16 @@ def next_task(sides: Sides, options: Options) -> tuple[str, str, bool]:
 )
 def in_process_chain(sides: Sides, options: Options) -> tuple[str, str, bool]:
     """Measure one more task in the process of its caller, compared with a program that has nothing else in memory."""
-    seconds = sides.standpipe.print_json("in_process_chain.py", "500000")
-    ratio = seconds["among"] / seconds["alone"]
+    runner, side = "InProcessRunner", sides.standpipe
+    seconds, alone = in_turns(
+        5,
+        lambda: one_more_task(side, 10, 60, runner, objects=500_000),
+        lambda: one_more_task(side, 10, 60, runner),
+    )
     return (
-        f"{ratio:.2f} times ({milliseconds(seconds['among'])})",
-        f"without: {milliseconds(seconds['alone'])}",
-        ratio <= 1.5,
+        f"{seconds / alone:.2f} times ({milliseconds(seconds)})",
+        f"without: {milliseconds(alone)}",
+        seconds <= 1.5 * alone,
     )
 
 
@@ -74,10 +78,15 @@ def large_parameter(sides: Sides, options: Options) -> tuple[str, str, bool]:
 
 
 def one_more_task(
-    side: Side, short: int, long: int, runner: str = "SubprocessRunner", packages: tuple[str, ...] = ()
+    side: Side,
+    short: int,
+    long: int,
+    runner: str = "SubprocessRunner",
+    packages: tuple[str, ...] = (),
+    objects: int = 0,
 ) -> float:
     """Return the seconds that a task adds to a chain: the slope between a short and a long chain, after a warm-up."""
-    _, few, many = side.chains([1, short, long], runner, packages).seconds
+    _, few, many = side.chains([1, short, long], runner, packages, objects).seconds
     return (many - few) / (long - short)
 
 
